@@ -1,0 +1,191 @@
+// Package modelpack holds the vocabulary of the CNCF ModelPack spec: kinds of
+// layers and their formats, media types, annotations, the manifest and its
+// config. It writes the current spec and also reads what older and other tools
+// wrote.
+//
+// [ParseManifest] turns the bytes of a manifest into an [Artifact], whose layers
+// say what they are and where their file goes; a manifest that is not a model's
+// is [ErrNotModel]. [NewManifest] goes the other way. [CheckPath] is the one rule
+// for the paths that an artifact may hold, and building and extracting both ask
+// it.
+package modelpack
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	specv1 "github.com/modelpack/model-spec/specs-go/v1"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// The spec's own names, here so that nobody else needs to import it for them.
+const (
+	ArtifactType    = specv1.ArtifactTypeModelManifest
+	MediaTypeConfig = specv1.MediaTypeModelConfig
+
+	// AnnotationFilepath holds the path of a layer's file, or the directory that
+	// a layer of several files is for.
+	AnnotationFilepath = specv1.AnnotationFilepath
+	// AnnotationFileMetadata holds a layer's [FileMetadata] as JSON.
+	AnnotationFileMetadata = specv1.AnnotationFileMetadata
+
+	legacyArtifactType       = "application/vnd.cnai.model.manifest.v1+json"
+	legacyMediaTypeConfig    = "application/vnd.cnai.model.config.v1+json"
+	legacyAnnotationFilepath = "org.cnai.model.filepath"
+	legacyAnnotationMetadata = "org.cnai.model.file.metadata+json"
+)
+
+// MaxManifestSize bounds the manifests and configs that are read, in bytes.
+// Registries stop at 4 MiB.
+const MaxManifestSize = 4 << 20
+
+// Shapes of the spec under shorter names.
+type (
+	// ModelConfig is the config blob of an artifact.
+	ModelConfig = specv1.Model
+	// FileMetadata describes the file of a layer.
+	FileMetadata = specv1.FileMetadata
+)
+
+// ErrNotModel says that a manifest is well formed but is no model's.
+var ErrNotModel = errors.New("not a model artifact")
+
+// Artifact is a manifest that was read.
+type Artifact struct {
+	Manifest ocispec.Manifest
+	Layers   []Layer
+}
+
+// Layer is one layer of an artifact.
+type Layer struct {
+	ocispec.Descriptor
+	Kind   Kind
+	Format Format
+	// Path is where the layer's file goes, slash-separated and not yet checked:
+	// it is what the artifact says. It may be empty in a tar layer, whose entries
+	// have names of their own.
+	Path string
+	// Metadata is nil if the layer carries none.
+	Metadata *FileMetadata
+}
+
+// Size is the number of bytes of config and layers together.
+func (a *Artifact) Size() int64 {
+	size := a.Manifest.Config.Size
+	for _, l := range a.Layers {
+		size += l.Size
+	}
+	return size
+}
+
+// ParseManifest reads a manifest. It accepts the current spec, its older
+// media types and annotations, and manifests without an artifactType; anything
+// else is [ErrNotModel].
+func ParseManifest(data []byte) (*Artifact, error) {
+	var m ocispec.Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("parsing manifest: %w", err)
+	}
+	if m.MediaType == ocispec.MediaTypeImageIndex || len(m.Layers) == 0 {
+		return nil, fmt.Errorf("manifest of type %q with %d layers: %w", m.MediaType, len(m.Layers), ErrNotModel)
+	}
+	if !isModel(m) {
+		return nil, fmt.Errorf("manifest with artifactType %q and config %q: %w", m.ArtifactType, m.Config.MediaType, ErrNotModel)
+	}
+	a := &Artifact{Manifest: m, Layers: make([]Layer, 0, len(m.Layers))}
+	for i, desc := range m.Layers {
+		l, err := parseLayer(desc)
+		if err != nil {
+			return nil, fmt.Errorf("layer %d (%s): %w", i+1, desc.Digest, err)
+		}
+		a.Layers = append(a.Layers, l)
+	}
+	return a, nil
+}
+
+// isModel goes by the manifest's own word first, then by its layers'.
+func isModel(m ocispec.Manifest) bool {
+	switch {
+	case m.ArtifactType == ArtifactType, m.ArtifactType == legacyArtifactType,
+		m.Config.MediaType == MediaTypeConfig, m.Config.MediaType == legacyMediaTypeConfig:
+		return true
+	}
+	for _, desc := range m.Layers {
+		if _, _, ok := ParseMediaType(desc.MediaType); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func parseLayer(desc ocispec.Descriptor) (Layer, error) {
+	kind, format, ok := ParseMediaType(desc.MediaType)
+	if !ok {
+		return Layer{}, fmt.Errorf("media type %q: %w", desc.MediaType, ErrNotModel)
+	}
+	l := Layer{Descriptor: desc, Kind: kind, Format: format}
+	l.Path = annotation(desc, AnnotationFilepath, legacyAnnotationFilepath, ocispec.AnnotationTitle)
+	if s := annotation(desc, AnnotationFileMetadata, legacyAnnotationMetadata); s != "" {
+		l.Metadata = new(FileMetadata)
+		if err := json.Unmarshal([]byte(s), l.Metadata); err != nil {
+			return Layer{}, fmt.Errorf("parsing annotation %s: %w", AnnotationFileMetadata, err)
+		}
+	}
+	return l, nil
+}
+
+// annotation is the first of keys that is set.
+func annotation(desc ocispec.Descriptor, keys ...string) string {
+	for _, key := range keys {
+		if v := desc.Annotations[key]; v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// ParseConfig reads the config blob of an artifact. An empty object, as some
+// tools write it, is an empty config.
+func ParseConfig(data []byte) (*ModelConfig, error) {
+	var c ModelConfig
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, fmt.Errorf("parsing model config: %w", err)
+	}
+	return &c, nil
+}
+
+// NewManifest puts a manifest together. Its JSON is the same for the same
+// arguments.
+func NewManifest(config ocispec.Descriptor, layers []ocispec.Descriptor, annotations map[string]string) ([]byte, error) {
+	return json.Marshal(ocispec.Manifest{
+		Versioned:    specs.Versioned{SchemaVersion: 2},
+		MediaType:    ocispec.MediaTypeImageManifest,
+		ArtifactType: ArtifactType,
+		Config:       config,
+		Layers:       layers,
+		Annotations:  annotations,
+	})
+}
+
+// NewFileMetadata describes a regular file in the only way that is the same on
+// every machine: no owner, no time, and one of two modes.
+func NewFileMetadata(path string, size int64, executable bool) FileMetadata {
+	return FileMetadata{
+		Name:     path,
+		Mode:     uint32(Mode(executable)),
+		Size:     size,
+		ModTime:  time.Unix(0, 0).UTC(),
+		Typeflag: '0',
+	}
+}
+
+// Mode is the permission that a file has in an artifact.
+func Mode(executable bool) int64 {
+	if executable {
+		return 0o755
+	}
+	return 0o644
+}

@@ -1,0 +1,59 @@
+package modelpack
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"unicode/utf8"
+)
+
+// StateDir is the directory in which tare keeps its own state where it extracts
+// to. No path of an artifact may lie in it.
+const StateDir = ".tare"
+
+// maxName and maxPath bound a path and its components, in bytes, by what Linux
+// file systems take.
+const (
+	maxName = 255
+	maxPath = 4096
+)
+
+// CheckPath says whether an artifact may hold a file named path: relative,
+// slash-separated and clean, the same file on every system. The error says what
+// is wrong with it.
+func CheckPath(path string) error {
+	if err := checkPath(path); err != nil {
+		return fmt.Errorf("path %q: %w", path, err)
+	}
+	return nil
+}
+
+func checkPath(path string) error {
+	switch {
+	case path == "" || path == ".":
+		return errors.New("names no file")
+	case strings.HasPrefix(path, "/"):
+		return errors.New("is absolute")
+	case !utf8.ValidString(path):
+		return errors.New("is not valid UTF-8")
+	case strings.ContainsAny(path, "\x00\\"):
+		return errors.New("has a NUL or a backslash in it")
+	case len(path) > maxPath:
+		return fmt.Errorf("is longer than %d bytes", maxPath)
+	case !fs.ValidPath(path):
+		return errors.New("is not clean (empty, . or .. components)")
+	case len(path) >= 2 && path[1] == ':':
+		return errors.New("starts with a drive letter")
+	}
+	first, _, _ := strings.Cut(path, "/")
+	if strings.EqualFold(first, StateDir) {
+		return fmt.Errorf("lies in %s, which is reserved", StateDir)
+	}
+	for name := range strings.SplitSeq(path, "/") {
+		if len(name) > maxName {
+			return fmt.Errorf("has a name longer than %d bytes", maxName)
+		}
+	}
+	return nil
+}

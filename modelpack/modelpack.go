@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	specv1 "github.com/modelpack/model-spec/specs-go/v1"
@@ -174,11 +175,10 @@ func NewManifest(config ocispec.Descriptor, layers []ocispec.Descriptor, annotat
 // every machine: no owner, no time, and one of two modes.
 func NewFileMetadata(path string, size int64, executable bool) FileMetadata {
 	return FileMetadata{
-		Name:     path,
-		Mode:     uint32(Mode(executable)),
-		Size:     size,
-		ModTime:  time.Unix(0, 0).UTC(),
-		Typeflag: '0',
+		Name:    path[strings.LastIndexByte(path, '/')+1:],
+		Mode:    uint32(Mode(executable)),
+		Size:    size,
+		ModTime: time.Unix(0, 0).UTC(),
 	}
 }
 

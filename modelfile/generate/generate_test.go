@@ -1,0 +1,314 @@
+package generate_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/tareml/tare/modelfile"
+	"github.com/tareml/tare/modelfile/generate"
+	"github.com/tareml/tare/modelpack"
+)
+
+// tree writes files into a new directory called name.
+func tree(t *testing.T, name string, files map[string]string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), filepath.FromSlash(name))
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for path, content := range files {
+		full := filepath.Join(dir, filepath.FromSlash(path))
+		if err := os.MkdirAll(filepath.Dir(full), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(full, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// named makes files with one byte each.
+func named(names ...string) map[string]string {
+	files := make(map[string]string)
+	for _, n := range names {
+		files[n] = "x"
+	}
+	return files
+}
+
+func run(t *testing.T, dir string, opts generate.Options) *generate.Result {
+	t.Helper()
+	result, err := generate.Generate(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func paths(f *modelfile.File) string {
+	var out []string
+	for _, p := range f.Patterns() {
+		path, ok := modelfile.IsLiteral(p.Glob)
+		if !ok {
+			path = "not literal: " + p.Glob
+		}
+		out = append(out, path)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestGenerate(t *testing.T) {
+	dir := tree(t, "Qwen3-0___6B", map[string]string{
+		"config.json":            `{"architectures": ["Q"], "model_type": "qwen3", "torch_dtype": "torch.bfloat16"}`,
+		"tokenizer.json":         "{}",
+		"vocab.txt":              "a",
+		"model.safetensors":      "weights",
+		"old/pytorch_model.bin":  "w",
+		"modeling qwen [new].py": "pass",
+		"README.md":              "# Qwen",
+		"LICENSE":                "Apache",
+		"train.jsonl":            "{}",
+		"Modelfile":              "NAME old",
+		".git/config":            "secret",
+		".gitattributes":         "",
+		"a.safetensors.aria2":    "",
+		"mystery":                "?",
+	})
+	want := `# NAME from the name of the directory; ARCH, FAMILY, PRECISION from config.json; FORMAT from the extensions of the weights; PARAMSIZE as given
+NAME Qwen3-0.6B
+ARCH transformer
+FAMILY qwen3
+FORMAT safetensors
+PARAMSIZE 0.6b
+PRECISION bfloat16
+
+# By file name: configuration, tokenizers
+CONFIG config.json
+CONFIG tokenizer.json
+CONFIG vocab.txt
+
+# By file name: PyTorch weights, safetensors weights
+MODEL model.safetensors
+MODEL old/pytorch_model.bin
+
+# By file name: code, unrecognised ones by their size
+CODE "modeling qwen [[]new].py"
+CODE mystery
+
+# By file name: data
+DATASET train.jsonl
+
+# By file name: documentation, licences
+DOC LICENSE
+DOC README.md
+`
+	result := run(t, dir, generate.Options{ParamSize: "0.6b"})
+	if got := string(result.File.Format()); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	wantNotes := []string{
+		`left out as hidden: ".git", ".gitattributes"`,
+		`left out as unfinished or temporary: "a.safetensors.aria2"`,
+		`took 1 unrecognised file for code: "mystery"`,
+		`took safetensors for FORMAT, as most bytes of the weights are in it; there is pt too`,
+	}
+	if !reflect.DeepEqual(result.Notes, wantNotes) {
+		t.Errorf("got notes\n%s\nwant\n%s", strings.Join(result.Notes, "\n"), strings.Join(wantNotes, "\n"))
+	}
+	if got, want := result.Counts[modelpack.Model], (generate.Count{Files: 2, Bytes: 8}); got != want {
+		t.Errorf("counted %+v of weights, want %+v", got, want)
+	}
+	if again := run(t, dir, generate.Options{ParamSize: "0.6b"}); string(again.File.Format()) != want {
+		t.Errorf("the second run gave another file:\n%s", again.File.Format())
+	}
+}
+
+func TestOptionsOverride(t *testing.T) {
+	dir := tree(t, "model", map[string]string{
+		"config.json":       `{"model_type": "a", "architectures": [], "dtype": "float16", "quantization_config": {"quant_method": "awq"}}`,
+		"model.safetensors": "x",
+		"model.gguf":        "xx",
+	})
+	result := run(t, dir, generate.Options{
+		Name: "my name", Arch: "b", Family: "c", Format: "d", ParamSize: "e", Precision: "f", Quantization: "g",
+	})
+	want := "# NAME, ARCH, FAMILY, FORMAT, PARAMSIZE, PRECISION, QUANTIZATION as given\n" +
+		"NAME my name\nARCH b\nFAMILY c\nFORMAT d\nPARAMSIZE e\nPRECISION f\nQUANTIZATION g\n\n"
+	if got := string(result.File.Format()); !strings.HasPrefix(got, want) {
+		t.Errorf("got\n%s\nwant at its start\n%s", got, want)
+	}
+	if len(result.Notes) != 0 {
+		t.Errorf("got notes %q", result.Notes)
+	}
+}
+
+func TestWhatIsTaken(t *testing.T) {
+	dir := tree(t, "m", named("m.gguf", "a/b.py", "a/.c/d.py", "a/.c/e.py", ".env", ".git/x/y", "w.py~", "__pycache__/q.pyc", "sub/Modelfile"))
+	tests := []struct {
+		name             string
+		exclude, include []string
+		want             string
+	}{
+		{"by default", nil, nil, "m.gguf a/b.py sub/Modelfile"},
+		{"exclude a file", []string{"a/b.py"}, nil, "m.gguf sub/Modelfile"},
+		{"exclude by glob", []string{"**/*.py"}, nil, "m.gguf sub/Modelfile"},
+		{"exclude is relative to the directory", []string{"*.py"}, nil, "m.gguf a/b.py sub/Modelfile"},
+		{"exclude a directory", []string{"./a/"}, nil, "m.gguf sub/Modelfile"},
+		{"include a hidden file", nil, []string{".env"}, ".env m.gguf a/b.py sub/Modelfile"},
+		{"include a file in a hidden directory", nil, []string{"a/.c/d.py"}, "m.gguf a/.c/d.py a/b.py sub/Modelfile"},
+		{"include by glob", nil, []string{"**/*.py"}, "m.gguf a/.c/d.py a/.c/e.py a/b.py sub/Modelfile"},
+		{"include a hidden directory", nil, []string{".git"}, "m.gguf .git/x/y a/b.py sub/Modelfile"},
+		{"exclude beats include", []string{"a/.c/e*"}, []string{"a/.c"}, "m.gguf a/.c/d.py a/b.py sub/Modelfile"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			result := run(t, dir, generate.Options{Exclude: tt.exclude, Include: tt.include})
+			if got := paths(result.File); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPatternsThatDoNothingAreNoted(t *testing.T) {
+	dir := tree(t, "m", named("m.gguf"))
+	result := run(t, dir, generate.Options{Exclude: []string{"typo"}, Include: []string{"m.*"}})
+	want := []string{`the exclude pattern "typo" made no difference`, `the include pattern "m.*" made no difference`}
+	if !reflect.DeepEqual(result.Notes, want) {
+		t.Errorf("got notes %q, want %q", result.Notes, want)
+	}
+}
+
+func TestLinks(t *testing.T) {
+	dir := tree(t, "models--org--my-model/snapshots/0123", nil)
+	blobs := filepath.Join(dir, "..", "..", "blobs")
+	if err := os.MkdirAll(blobs, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(blobs, "abc"), []byte("weights"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	link := func(target, name string) {
+		if err := os.Symlink(filepath.FromSlash(target), filepath.Join(dir, name)); err != nil {
+			t.Skip("no symbolic links here:", err)
+		}
+	}
+	link("../../blobs/abc", "model.safetensors")
+	link("../../blobs", "dir")
+	result := run(t, dir, generate.Options{})
+	if got := result.File.Value(modelfile.Name) + " " + paths(result.File); got != "my-model model.safetensors" {
+		t.Errorf("got %s", got)
+	}
+	if want := (generate.Count{Files: 1, Bytes: 7}); result.Counts[modelpack.Model] != want {
+		t.Errorf("counted %+v, want %+v", result.Counts, want)
+	}
+	if want := []string{`left out as a link to a directory: "dir"`}; !reflect.DeepEqual(result.Notes, want) {
+		t.Errorf("got notes %q, want %q", result.Notes, want)
+	}
+
+	link("../../blobs/gone", "more.safetensors")
+	_, err := generate.Generate(dir, generate.Options{})
+	if !errors.Is(err, fs.ErrNotExist) || err.Error() != `"more.safetensors" is a link to a file that cannot be read` {
+		t.Errorf("a broken link gave %v", err)
+	}
+	run(t, dir, generate.Options{Exclude: []string{"more*"}})
+}
+
+func TestErrors(t *testing.T) {
+	base := t.TempDir()
+	plain := filepath.Join(tree(t, "m", named("file")), "file")
+	tests := []struct {
+		name, dir string
+		opts      generate.Options
+		want      string
+		hint      string
+	}{
+		{"missing", filepath.Join(base, "gone"), generate.Options{}, "not found", "name the directory"},
+		{"file", plain, generate.Options{}, "is not a directory", "name the directory"},
+		{"empty", base, generate.Options{}, "no files to package", "name the directory"},
+		{"nothing left", tree(t, "m", named(".a")), generate.Options{}, "no files to package", `left out as hidden: ".a"; --include takes`},
+		{"no model", tree(t, "m", named("config.json", "README.md")), generate.Options{},
+			"no weights, code or data among 2 files", "write a Modelfile by hand"},
+		{"bad exclude", base, generate.Options{Exclude: []string{"[a"}}, `malformed exclude pattern "[a"`, `write \[`},
+		{"bad include", base, generate.Options{Include: []string{""}}, `malformed include pattern ""`, `write \[`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := generate.Generate(tt.dir, tt.opts)
+			var hinted interface{ Hint() string }
+			if err == nil || !errors.As(err, &hinted) {
+				t.Fatalf("got %v, want an error with a hint", err)
+			}
+			if !strings.Contains(err.Error(), tt.want) || !strings.Contains(hinted.Hint(), tt.hint) {
+				t.Errorf("got %q with hint %q", err, hinted.Hint())
+			}
+		})
+	}
+}
+
+func TestMissingDirectoryIsNotExist(t *testing.T) {
+	_, err := generate.Generate(filepath.Join(t.TempDir(), "gone"), generate.Options{})
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestBrokenConfigIsANote(t *testing.T) {
+	tests := []struct{ name, content, note string }{
+		{"not JSON", `{"a": NaN}`, "nothing was taken from config.json, which is not a JSON object"},
+		{"a list", `[]`, "nothing was taken from config.json, which is not a JSON object"},
+		{"empty", ``, "nothing was taken from config.json, which is not a JSON object"},
+		{"large", `{"a": "` + strings.Repeat("x", 4<<20) + `"}`, "nothing was taken from config.json: it is larger than 4 MiB"},
+		{"prose", `{"model_type": "a model of\nours"}`, `model_type of config.json was not taken: "a model of\nours" is not a plain word`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			result := run(t, tree(t, "m", map[string]string{"m.gguf": "x", "config.json": tt.content}), generate.Options{})
+			if len(result.Notes) != 1 || !strings.HasPrefix(result.Notes[0], tt.note) {
+				t.Errorf("got notes %q, want %q", result.Notes, tt.note)
+			}
+			if got := result.File.Value(modelfile.Family); got != "" {
+				t.Errorf("got FAMILY %q", got)
+			}
+		})
+	}
+}
+
+func TestConfig(t *testing.T) {
+	tests := []struct{ name, content, want string }{
+		{"nothing", `{}`, "|||"},
+		{"old dtype", `{"torch_dtype": "float16"}`, "||float16|"},
+		{"new dtype", `{"dtype": "bfloat16"}`, "||bfloat16|"},
+		{"no dtype", `{"torch_dtype": null, "dtype": "auto"}`, "|||"},
+		{"prefix", `{"torch_dtype": "torch.float32"}`, "||float32|"},
+		{"version", `{"transformers_version": "4.50.0"}`, "transformer|||"},
+		{"nested", `{"text_config": {"architectures": ["x"], "model_type": "llama", "dtype": "float16", "quantization_config": {"quant_method": "fp8"}}}`,
+			"transformer|llama|float16|fp8"},
+		{"outer first", `{"model_type": "llava", "text_config": {"model_type": "llama"}}`, "|llava||"},
+		{"wrong types", `{"model_type": 1, "torch_dtype": {}, "text_config": "x", "quantization_config": []}`, "|||"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := run(t, tree(t, "m", map[string]string{"m.gguf": "x", "config.json": tt.content}), generate.Options{}).File
+			got := strings.Join([]string{f.Value(modelfile.Arch), f.Value(modelfile.Family),
+				f.Value(modelfile.Precision), f.Value(modelfile.Quantization)}, "|")
+			if got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestExcludedConfigIsNotRead(t *testing.T) {
+	dir := tree(t, "m", map[string]string{"m.gguf": "x", "config.json": `{"model_type": "x"}`})
+	f := run(t, dir, generate.Options{Exclude: []string{"config.json"}}).File
+	if got := f.Value(modelfile.Family); got != "" {
+		t.Errorf("got FAMILY %q", got)
+	}
+}

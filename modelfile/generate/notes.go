@@ -1,0 +1,44 @@
+package generate
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// notes gathers what the user should know, one sentence each.
+type notes []string
+
+func (n *notes) add(format string, args ...any) {
+	*n = append(*n, fmt.Sprintf(format, args...))
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// some quotes the first few of paths.
+func some(paths []string) string {
+	const most = 4
+	var out []string
+	for _, p := range paths[:min(most, len(paths))] {
+		out = append(out, strconv.Quote(p))
+	}
+	if more := len(paths) - most; more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(out, ", ")
+}
+
+// failure is an error that the user can do something about.
+type failure struct {
+	msg, hint string
+	cause     error // nil if there is no other
+}
+
+func (f *failure) Error() string { return f.msg }
+func (f *failure) Hint() string  { return f.hint }
+func (f *failure) Unwrap() error { return f.cause }

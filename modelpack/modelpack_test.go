@@ -1,0 +1,147 @@
+package modelpack_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/tareml/tare/modelpack"
+)
+
+func TestMediaTypesRoundTrip(t *testing.T) {
+	seen := map[string]bool{}
+	for _, k := range modelpack.Kinds() {
+		for _, f := range []modelpack.Format{modelpack.Raw, modelpack.Tar, modelpack.TarGzip, modelpack.TarZstd} {
+			mt := modelpack.MediaType(k, f)
+			if seen[mt] {
+				t.Errorf("%s stands for two things", mt)
+			}
+			seen[mt] = true
+			if k2, f2, ok := modelpack.ParseMediaType(mt); !ok || k2 != k || f2 != f {
+				t.Errorf("%s parses as %v %v %v", mt, k2, f2, ok)
+			}
+			old := strings.Replace(mt, "vnd.cncf", "vnd.cnai", 1)
+			if k2, f2, ok := modelpack.ParseMediaType(old); !ok || k2 != k || f2 != f {
+				t.Errorf("%s parses as %v %v %v", old, k2, f2, ok)
+			}
+		}
+	}
+	// the spec's own spelling of one of each shape
+	for _, mt := range []string{
+		"application/vnd.cncf.model.weight.v1.raw",
+		"application/vnd.cncf.model.weight.config.v1.tar",
+		"application/vnd.cncf.model.doc.v1.tar+gzip",
+		"application/vnd.cncf.model.dataset.v1.tar+zstd",
+		"application/vnd.cncf.model.code.v1.tar",
+	} {
+		if !seen[mt] {
+			t.Errorf("%s is not written", mt)
+		}
+	}
+	for _, mt := range []string{"", "application/vnd.oci.image.layer.v1.tar", "application/vnd.cncf.model.weight.v1.zip", "application/vnd.cncf.model.config.v1+json", "application/vnd.cncf.model.weight.v2.tar"} {
+		if _, _, ok := modelpack.ParseMediaType(mt); ok {
+			t.Errorf("%s is taken for a layer", mt)
+		}
+	}
+}
+
+func layerDescriptor(mediaType string, annotations map[string]string) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString("x"), Size: 1, Annotations: annotations}
+}
+
+func marshal(t *testing.T, m ocispec.Manifest) []byte {
+	t.Helper()
+	m.SchemaVersion = 2
+	data, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestParseManifestReadsEveryDialect(t *testing.T) {
+	weight := "application/vnd.cncf.model.weight.v1.raw"
+	for name, m := range map[string]ocispec.Manifest{
+		"current": {
+			ArtifactType: modelpack.ArtifactType,
+			Config:       ocispec.Descriptor{MediaType: modelpack.MediaTypeConfig},
+			Layers:       []ocispec.Descriptor{layerDescriptor(weight, map[string]string{"org.cncf.model.filepath": "a.bin"})},
+		},
+		"no artifactType": {
+			Config: ocispec.Descriptor{MediaType: modelpack.MediaTypeConfig},
+			Layers: []ocispec.Descriptor{layerDescriptor(weight, map[string]string{"org.cncf.model.filepath": "a.bin"})},
+		},
+		"older": {
+			ArtifactType: "application/vnd.cnai.model.manifest.v1+json",
+			Config:       ocispec.Descriptor{MediaType: "application/vnd.cnai.model.config.v1+json"},
+			Layers:       []ocispec.Descriptor{layerDescriptor("application/vnd.cnai.model.weight.v1.raw", map[string]string{"org.cnai.model.filepath": "a.bin"})},
+		},
+		"title only, empty config": {
+			Config: ocispec.Descriptor{MediaType: "application/vnd.oci.empty.v1+json"},
+			Layers: []ocispec.Descriptor{layerDescriptor(weight, map[string]string{"org.opencontainers.image.title": "a.bin"})},
+		},
+	} {
+		a, err := modelpack.ParseManifest(marshal(t, m))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if l := a.Layers[0]; l.Kind != modelpack.Model || l.Format != modelpack.Raw || l.Path != "a.bin" {
+			t.Errorf("%s: read as %v %v %q", name, l.Kind, l.Format, l.Path)
+		}
+	}
+}
+
+func TestParseManifestRefusesWhatIsNoModel(t *testing.T) {
+	image := ocispec.Manifest{
+		Config: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig},
+		Layers: []ocispec.Descriptor{layerDescriptor(ocispec.MediaTypeImageLayer, nil)},
+	}
+	strange := image
+	strange.ArtifactType = modelpack.ArtifactType
+	for name, data := range map[string][]byte{
+		"image":               marshal(t, image),
+		"index":               []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`),
+		"no layers":           marshal(t, ocispec.Manifest{ArtifactType: modelpack.ArtifactType}),
+		"unknown layer types": marshal(t, strange),
+	} {
+		if _, err := modelpack.ParseManifest(data); !errors.Is(err, modelpack.ErrNotModel) {
+			t.Errorf("%s: error %v, want %v", name, err, modelpack.ErrNotModel)
+		}
+	}
+	if _, err := modelpack.ParseManifest([]byte("{")); err == nil {
+		t.Error("broken JSON was read")
+	}
+}
+
+func TestFileMetadataIsTheSameEverywhere(t *testing.T) {
+	got, err := json.Marshal(modelpack.NewFileMetadata("sub/a.bin", 5, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"name":"a.bin","mode":493,"uid":0,"gid":0,"size":5,"mtime":"1970-01-01T00:00:00Z","typeflag":0}`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestCheckPath(t *testing.T) {
+	for _, good := range []string{"a", "a/b.bin", "..a", "a..b", "ünï/模型.bin", "with space", ".hidden", "name:b", ".tareignore"} {
+		if err := modelpack.CheckPath(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{
+		"", ".", "..", "/", "/etc/passwd", "../a", "a/../b", "a/..", "a//b", "a/", "./a", "a/./b",
+		"c:/a", "C:a", `a\b`, `..\a`, "a\x00b", "\xff", ".tare", ".tare/state.json", ".TARE/x",
+		strings.Repeat("x", 256), strings.Repeat("x/", 2100) + "x",
+	} {
+		if err := modelpack.CheckPath(bad); err == nil {
+			t.Errorf("%q passes", bad)
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/tareml/tare/blob"
+)
+
+var (
+	// ErrDenied says that the registry wants other credentials, or none of us.
+	ErrDenied = errors.New("denied")
+
+	// ErrUnreachable says that no connection came about: no such host, nobody
+	// listening, a certificate that is not trusted, too long a silence.
+	ErrUnreachable = errors.New("unreachable")
+
+	// ErrUnavailable says that the registry is there but did not do its work,
+	// however often it was asked.
+	ErrUnavailable = errors.New("unavailable")
+)
+
+// problem is what went wrong between a registry and us, in words for people.
+type problem struct {
+	text   string
+	kind   error // a sentinel, or nil
+	cause  error // or nil
+	hint   string
+	status int    // of the response, 0 if there was none
+	code   string // of the registry's error, if it gave one
+}
+
+func (p *problem) Error() string {
+	if p.kind == nil || strings.HasSuffix(strings.ToLower(p.text), p.kind.Error()) {
+		return p.text
+	}
+	return p.text + ": " + p.kind.Error()
+}
+
+// Unwrap makes kind and cause visible to errors.Is. oras-go asks for its own
+// word for "not found".
+func (p *problem) Unwrap() []error {
+	var all []error
+	for _, err := range []error{p.kind, p.cause} {
+		if err != nil {
+			all = append(all, err)
+		}
+	}
+	if p.kind == blob.ErrNotFound {
+		all = append(all, errdef.ErrNotFound)
+	}
+	return all
+}
+
+// Hint says what to do next, empty if nothing comes to mind.
+func (p *problem) Hint() string { return p.hint }
+
+// hinted adds advice to err.
+func hinted(err error, hint string) error {
+	return &problem{text: err.Error(), cause: err, hint: hint}
+}
+
+// hasStatus says whether err is a response with one of these status codes.
+func hasStatus(err error, statuses ...int) bool {
+	p, ok := errors.AsType[*problem](err)
+	if !ok {
+		return false
+	}
+	for _, status := range statuses {
+		if p.status == status {
+			return true
+		}
+	}
+	return false
+}
+
+// passing says whether err may go away if the same is tried again.
+func passing(err error) bool {
+	return errors.Is(err, ErrUnreachable) || errors.Is(err, ErrUnavailable)
+}
+
+// explain turns an error of the HTTP client into one for people. URLs are left
+// out: their queries may hold secrets.
+func explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	if token, ok := errors.AsType[*errcode.ErrorResponse](err); ok {
+		return explainToken(token)
+	}
+	if errors.Is(err, auth.ErrBasicCredentialNotFound) {
+		return &problem{text: "the registry asks for credentials", kind: ErrDenied, status: http.StatusUnauthorized}
+	}
+	outer, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		return &problem{text: printable(innermost(err).Error())}
+	}
+	return unreachable(outer.Err)
+}
+
+// unreachable is an error of the transport.
+func unreachable(err error) error {
+	text := err.Error()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		text = errCut.Error()
+	}
+	return &problem{text: printable(text), kind: ErrUnreachable, cause: err, hint: networkHint(err)}
+}
+
+// innermost unwraps err to where it began.
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}
+
+// explainToken is for the answers of token services, which oras-go reads.
+func explainToken(e *errcode.ErrorResponse) error {
+	var first errcode.Error
+	if len(e.Errors) > 0 {
+		first = e.Errors[0]
+	}
+	p := newResponseProblem(e.StatusCode, first.Code, first.Message)
+	p.text = "token service: " + p.text
+	return p
+}
+
+func networkHint(err error) string {
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return "the registry speaks plain HTTP: pass --plain-http"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "the registry does not speak TLS: pass --plain-http if that is as it should be"
+	}
+	if untrusted(err) {
+		return "add the registry's CA to those that this system trusts, or pass --insecure"
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return fmt.Sprintf("check the name of the registry, %s", dns.Name)
+	}
+	if strings.Contains(err.Error(), "malformed HTTP response") {
+		return "the registry may speak TLS: leave out --plain-http"
+	}
+	return ""
+}
+
+// untrusted says whether err is about a certificate.
+func untrusted(err error) bool {
+	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
+	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
+	_, name := errors.AsType[x509.HostnameError](err)
+	_, invalid := errors.AsType[x509.CertificateInvalidError](err)
+	return verification || authority || name || invalid
+}

@@ -1,0 +1,204 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	orasregistry "oras.land/oras-go/v2/registry"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"github.com/tareml/tare/blob"
+)
+
+const (
+	// maxManifest is what registries take, and what is read.
+	maxManifest = 4 << 20
+
+	manifestAttempts = 3
+
+	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+
+	acceptManifests = ocispec.MediaTypeImageManifest + ", " + ocispec.MediaTypeImageIndex + ", " + dockerManifest + ", " + dockerList
+)
+
+// Manifest fetches the manifest or index that ref names, at most 4 MiB, and
+// checks it against the digest in ref and the one that the registry states.
+func (r *Repository) Manifest(ctx context.Context, ref Reference) (ocispec.Descriptor, []byte, error) {
+	desc, data, err := r.manifest(ctx, ref)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, fmt.Errorf("pulling %s: %w", ref, err)
+	}
+	return desc, data, nil
+}
+
+func (r *Repository) manifest(ctx context.Context, ref Reference) (ocispec.Descriptor, []byte, error) {
+	if ref.Name() != r.ref.Name() {
+		return ocispec.Descriptor{}, nil, fmt.Errorf("not in repository %s", r.ref.Name())
+	}
+	if err := ref.check(); err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	ctx = r.scoped(ctx, auth.ActionPull)
+	for attempt := 1; ; attempt++ {
+		resp, data, err := r.getManifest(ctx, ref.Target())
+		if err == nil {
+			desc, err := describeManifest(resp.Header, data, ref.Digest)
+			return desc, data, err
+		}
+		if attempt == manifestAttempts || !errors.Is(err, errCut) {
+			return ocispec.Descriptor{}, nil, err
+		}
+		if err := r.client.sleep(ctx, backoff(attempt)); err != nil {
+			return ocispec.Descriptor{}, nil, err
+		}
+	}
+}
+
+// getManifest returns the response, its body read and closed, and that body.
+func (r *Repository) getManifest(ctx context.Context, target string) (*http.Response, []byte, error) {
+	req, err := r.request(ctx, http.MethodGet, "manifests/"+target)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set("Accept", acceptManifests)
+	resp, err := r.client.do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
+	if err != nil {
+		return nil, nil, cut(ctx, err)
+	}
+	if len(data) > maxManifest {
+		return nil, nil, fmt.Errorf("the manifest is larger than %d bytes: %w", maxManifest, blob.ErrHostile)
+	}
+	return resp, data, nil
+}
+
+// describeManifest makes the descriptor of data, which has to have the wanted
+// digest, if there is one, and the one in the response's header.
+func describeManifest(header http.Header, data []byte, want digest.Digest) (ocispec.Descriptor, error) {
+	stated := digest.Digest(header.Get("Docker-Content-Digest"))
+	if want == "" {
+		want = digest.FromBytes(data)
+		if stated.Validate() == nil {
+			want = stated
+		}
+	}
+	desc := ocispec.Descriptor{MediaType: manifestMediaType(header, data), Digest: want, Size: int64(len(data))}
+	if _, err := prove(desc, data); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if stated != "" && stated != want {
+		return ocispec.Descriptor{}, fmt.Errorf("the registry calls the manifest %s, but it is %s: %w", printable(stated.String()), want, blob.ErrMismatch)
+	}
+	return desc, nil
+}
+
+// manifestMediaType prefers what the manifest says of itself: that is covered
+// by the digest.
+func manifestMediaType(header http.Header, data []byte) string {
+	var self struct {
+		MediaType string `json:"mediaType"`
+	}
+	if json.Unmarshal(data, &self) == nil && self.MediaType != "" {
+		return self.MediaType
+	}
+	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	return mediaType
+}
+
+// prove hashes content that is in memory.
+func prove(desc ocispec.Descriptor, data []byte) (blob.Proof, error) {
+	v, err := blob.NewVerifier(desc)
+	if err != nil {
+		return blob.Proof{}, err
+	}
+	if _, err := v.Write(data); err != nil {
+		return blob.Proof{}, err
+	}
+	return v.Proof()
+}
+
+// putManifest pushes a manifest under the repository's tag, if it has one, and
+// then asks what the tag points to. A tag is put even if the manifest is there
+// already, since it may be there under another tag.
+func (r *Repository) putManifest(ctx context.Context, desc ocispec.Descriptor, manifest []byte) error {
+	if r.ref.Digest != "" && r.ref.Digest != desc.Digest {
+		return fmt.Errorf("the manifest is %s, not %s: %w", desc.Digest, r.ref.Digest, blob.ErrMismatch)
+	}
+	target := r.ref.Tag
+	if target == "" {
+		target = desc.Digest.String()
+	}
+	store, err := r.oras(ctx)
+	if err != nil {
+		return err
+	}
+	if err := store.Manifests().PushReference(ctx, desc, bytes.NewReader(manifest), target); err != nil {
+		return explain(ctx, err)
+	}
+	got, err := store.Manifests().Resolve(ctx, target)
+	if _, refused := errors.AsType[*problem](err); err != nil && !refused {
+		got, _, err = r.manifest(ctx, r.ref) // the answer to the HEAD lacked a header
+	}
+	if err != nil {
+		return fmt.Errorf("checking %s: %w", target, explain(ctx, err))
+	}
+	if got.Digest != desc.Digest {
+		return fmt.Errorf("%s points to %s, not to the %s that was pushed: %w", target, got.Digest, desc.Digest, blob.ErrMismatch)
+	}
+	return nil
+}
+
+// oras returns the repository as oras-go has it.
+func (r *Repository) oras(ctx context.Context) (*remote.Repository, error) {
+	scheme, err := r.client.scheme(ctx, r.ref.host())
+	if err != nil {
+		return nil, err
+	}
+	return &remote.Repository{
+		Client:             orasClient{r.client},
+		Reference:          orasregistry.Reference{Registry: r.ref.Registry, Repository: r.ref.Repository},
+		PlainHTTP:          scheme == "http",
+		ManifestMediaTypes: strings.Split(acceptManifests, ", "),
+	}, nil
+}
+
+// orasClient hands oras-go our errors. It probes for the referrers API by
+// itself and wants to see the answer.
+type orasClient struct{ client *Client }
+
+func (c orasClient) Do(req *http.Request) (*http.Response, error) {
+	if strings.Contains(req.URL.Path, "/referrers/") {
+		return c.client.auth.Do(req)
+	}
+	return c.client.do(req)
+}
+
+// request makes a request for something in the repository.
+func (r *Repository) request(ctx context.Context, method, path string) (*http.Request, error) {
+	scheme, err := r.client.scheme(ctx, r.ref.host())
+	if err != nil {
+		return nil, err
+	}
+	url := fmt.Sprintf("%s://%s/v2/%s/%s", scheme, r.ref.host(), r.ref.Repository, path)
+	return http.NewRequestWithContext(ctx, method, url, nil)
+}
+
+// scoped makes the first token one that is good for all these actions.
+func (r *Repository) scoped(ctx context.Context, actions ...string) context.Context {
+	return auth.AppendScopesForHost(ctx, r.ref.host(), auth.ScopeRepository(r.ref.Repository, actions...))
+}

@@ -1,0 +1,167 @@
+// Package registry is the remote end: it moves OCI content between registries
+// and whatever holds content here. It knows nothing of models and of files.
+//
+// A [Client] holds what all requests share: connections, credentials, patience.
+// A [Repository] is one repository as that client sees it:
+//
+//	ref, err := registry.ParseReference("localhost:5000/models/qwen3:v1")
+//	client := registry.NewClient(registry.Options{UserAgent: "tare/1.0"})
+//	defer client.Close()
+//	repo, err := client.Repository(ref)
+//	desc, manifest, err := repo.Manifest(ctx, ref)
+//	err = repo.Pull(ctx, desc, manifest, destination, registry.TransferOptions{})
+//
+// What is pulled goes into a [Destination], which hands out a blob.Sink for each
+// blob; what is pushed comes from a [Content]. Bytes are hashed as they arrive
+// and a manifest follows the blobs that it names, so that neither end ever shows
+// a manifest whose content is missing or wrong.
+//
+// # Addresses
+//
+// Registries are spoken to over TLS. A registry on the loopback interface may
+// speak plain HTTP: the client asks once and remembers. Short names mean what
+// they mean to docker.
+//
+// # Credentials
+//
+// They come from docker's config.json and its credential helpers, go to the
+// registry and to its token service, never to where either redirects, and never
+// into an error.
+//
+// # Errors
+//
+// Errors wrap one of [ErrDenied], [ErrUnreachable], [ErrUnavailable],
+// blob.ErrNotFound, blob.ErrMismatch and blob.ErrHostile where one fits. An
+// error that a person can do something about has a method Hint() string
+// somewhere in its chain.
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+)
+
+// Options says how a [Client] behaves. The zero value is a good client.
+type Options struct {
+	// PlainHTTP speaks plain HTTP to every registry.
+	PlainHTTP bool
+
+	// Insecure accepts any certificate. It does not fall back to plain HTTP.
+	Insecure bool
+
+	// UserAgent names the program in each request, "tare" if empty.
+	UserAgent string
+
+	// Credentials is where credentials are found and saved: docker's
+	// config.json and its helpers, as [DockerCredentials] has them, if nil.
+	Credentials credentials.Store
+
+	// Stall is how long a connection may deliver nothing before it counts as
+	// cut, 30 seconds if zero.
+	Stall time.Duration
+
+	// Sleep waits between two attempts and returns early with the context's
+	// error; tests replace it. A timer if nil.
+	Sleep func(context.Context, time.Duration) error
+}
+
+// Client speaks to registries. It may be used from many goroutines.
+type Client struct {
+	store     credentials.Store
+	auth      *auth.Client
+	sleep     func(context.Context, time.Duration) error
+	plainHTTP bool
+
+	mu      sync.Mutex
+	schemes map[string]string // by host, for hosts that were probed
+}
+
+// NewClient returns a Client. It touches neither network nor disk.
+func NewClient(o Options) *Client {
+	if o.UserAgent == "" {
+		o.UserAgent = "tare"
+	}
+	if o.Stall == 0 {
+		o.Stall = 30 * time.Second
+	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
+	if o.Credentials == nil {
+		o.Credentials = DockerCredentials()
+	}
+	c := &Client{store: o.Credentials, sleep: o.Sleep, plainHTTP: o.PlainHTTP, schemes: map[string]string{}}
+	c.auth = &auth.Client{
+		Client:     &http.Client{Transport: newTransport(o)},
+		Cache:      auth.NewCache(),
+		ClientID:   "tare",
+		Credential: credentialFunc(o.Credentials),
+	}
+	return c
+}
+
+// Close closes the connections that the client keeps open.
+func (c *Client) Close() { c.auth.Client.CloseIdleConnections() }
+
+// Repository returns the repository that ref names. The tag or digest of ref
+// is what [Repository.Push] pushes to.
+func (c *Client) Repository(ref Reference) (*Repository, error) {
+	if err := ref.validate(); err != nil {
+		return nil, err
+	}
+	return &Repository{client: c, ref: ref}, nil
+}
+
+// scheme is "https" or "http". It asks hosts on the loopback interface, once.
+func (c *Client) scheme(ctx context.Context, host string) (string, error) {
+	if c.plainHTTP {
+		return "http", nil
+	}
+	if !loopback(host) {
+		return "https", nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if scheme, ok := c.schemes[host]; ok {
+		return scheme, nil
+	}
+	scheme, err := c.probe(ctx, host)
+	if err == nil {
+		c.schemes[host] = scheme
+	}
+	return scheme, err
+}
+
+// probe says hello over TLS and finds out whether the other end understood.
+func (c *Client) probe(ctx context.Context, host string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host+"/v2/", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := c.auth.Client.Transport.RoundTrip(req)
+	if header := (tls.RecordHeaderError{}); errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &header) {
+		return "http", nil
+	}
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil {
+		return "", unreachable(err)
+	}
+	discard(resp)
+	return "https", nil
+}
+
+// Repository is one repository of a registry. It may be used from many
+// goroutines.
+type Repository struct {
+	client *Client
+	ref    Reference
+}

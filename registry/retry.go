@@ -1,0 +1,159 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxAttempts     = 6 // of one request
+	maxDialAttempts = 3 // when nobody answers at all
+
+	firstBackoff = 500 * time.Millisecond
+	maxBackoff   = 30 * time.Second
+
+	// maxRetryAfter is the longest wait that is sat through. Whoever is asked
+	// to come back tomorrow wants to know.
+	maxRetryAfter = time.Hour
+)
+
+// retrier repeats requests that failed for a reason that may pass. Requests
+// with a body are repeated if the body can be had again.
+type retrier struct {
+	next  http.RoundTripper
+	sleep func(context.Context, time.Duration) error
+}
+
+func (t *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		resp, err := t.next.RoundTrip(req)
+		wait, again := plan(req, resp, err, attempt)
+		if !again {
+			return resp, err
+		}
+		if resp != nil {
+			discard(resp)
+		}
+		if err := t.sleep(req.Context(), wait); err != nil {
+			return nil, err
+		}
+		if req, err = rewind(req); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (t *retrier) CloseIdleConnections() { closeIdle(t.next) }
+
+// plan says whether to try again, and after what time.
+func plan(req *http.Request, resp *http.Response, err error, attempt int) (wait time.Duration, again bool) {
+	hasBody := req.Body != nil && req.Body != http.NoBody
+	if attempt >= maxAttempts || req.Context().Err() != nil || hasBody && req.GetBody == nil {
+		return 0, false
+	}
+	once := hasBody && bodyOnce(req.Context())
+	if err != nil {
+		if once || !transient(err) || attempt >= maxDialAttempts && dialFailed(err) {
+			return 0, false
+		}
+		return backoff(attempt), true
+	}
+	if !retryStatus(req.Method, resp.StatusCode, once) {
+		return 0, false
+	}
+	if wait := parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()); wait > 0 {
+		return wait, wait <= maxRetryAfter
+	}
+	return backoff(attempt), true
+}
+
+// retryStatus says which refusals pass. After 502 and 504 nobody knows whether
+// the registry has the body, so a body that is sent once is left to its sender.
+func retryStatus(method string, status int, once bool) bool {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return true
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		return !once
+	case http.StatusInternalServerError:
+		return method == http.MethodGet || method == http.MethodHead
+	}
+	return false
+}
+
+// transient says whether the connection failed, rather than something that
+// will fail the same way again.
+func transient(err error) bool {
+	if untrusted(err) {
+		return false
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return !dns.IsNotFound
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Op == "dial" || op.Op == "read" || op.Op == "write"
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return true
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		strings.Contains(err.Error(), "server closed idle connection")
+}
+
+func dialFailed(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+// rewind returns req with its body as new.
+func rewind(req *http.Request) (*http.Request, error) {
+	again := req.Clone(req.Context())
+	if req.GetBody == nil {
+		return again, nil
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	again.Body = body
+	return again, nil
+}
+
+// backoff doubles with each attempt and is spread so that many clients do not
+// come back at the same moment.
+func backoff(attempt int) time.Duration {
+	d := min(firstBackoff<<min(attempt-1, 10), maxBackoff)
+	return d/2 + rand.N(d/2)
+}
+
+// parseRetryAfter reads a Retry-After header: seconds, or a date. It is 0 for
+// anything else and for dates that have passed.
+func parseRetryAfter(value string, now time.Time) time.Duration {
+	value = strings.TrimSpace(value)
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+		const most = uint64((1<<63 - 1) / time.Second)
+		return time.Duration(min(seconds, most)) * time.Second
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return max(0, date.Sub(now))
+	}
+	return 0
+}
+
+// bodyOnceKey marks the contexts of [withBodyOnce].
+type bodyOnceKey struct{}
+
+// withBodyOnce makes the transport repeat a request only where the registry
+// said that it did not take the body.
+func withBodyOnce(ctx context.Context) context.Context {
+	return context.WithValue(ctx, bodyOnceKey{}, true)
+}
+
+func bodyOnce(ctx context.Context) bool { return ctx.Value(bodyOnceKey{}) != nil }

@@ -1,0 +1,96 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+const (
+	dialTimeout = 15 * time.Second
+	tlsTimeout  = 15 * time.Second
+
+	// headerTimeout is how long the answer to a request without a body may
+	// take. Requests with a body get answerTimeout: some registries hash a
+	// whole blob again before they answer the PUT that completes it.
+	headerTimeout = time.Minute
+	answerTimeout = 30 * time.Minute
+
+	// sendFactor is how much more patience a stalled upload gets: registries
+	// stop reading while they flush to their own storage.
+	sendFactor = 4
+)
+
+// newTransport stacks, from the outside in: retries, the guard against
+// stalls, the User-Agent, connections.
+func newTransport(o Options) http.RoundTripper {
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	base.TLSHandshakeTimeout = tlsTimeout
+	base.ResponseHeaderTimeout = answerTimeout
+	base.MaxIdleConnsPerHost = 64
+	base.DisableCompression = true // blobs are what they are
+	base.ForceAttemptHTTP2 = false // one congestion window for all blobs is slower
+	base.Protocols = new(http.Protocols)
+	base.Protocols.SetHTTP1(true)
+	base.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.Insecure}
+	return &retrier{
+		sleep: o.Sleep,
+		next: &guard{
+			headers: headerTimeout,
+			receive: o.Stall,
+			send:    sendFactor * o.Stall,
+			next:    &userAgent{name: o.UserAgent, next: base},
+		},
+	}
+}
+
+// userAgent names the program in every request.
+type userAgent struct {
+	name string
+	next http.RoundTripper
+}
+
+func (t *userAgent) RoundTrip(req *http.Request) (*http.Response, error) {
+	clone := req.Clone(req.Context())
+	clone.Header.Set("User-Agent", t.name)
+	return t.next.RoundTrip(clone)
+}
+
+func (t *userAgent) CloseIdleConnections() { closeIdle(t.next) }
+
+// closeIdle forwards what http.Client looks for in a transport.
+func closeIdle(t http.RoundTripper) {
+	if t, ok := t.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// loopback says whether host[:port] is this very machine.
+func loopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}

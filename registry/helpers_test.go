@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"log"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -210,8 +209,6 @@ func (o *tally) Observe(phase, path string, safe, skipped, resumed int64) {
 }
 
 func (o *tally) finished() []string { return slices.Sorted(slices.Values(o.done)) }
-
-func (o *tally) names() []string { return slices.Sorted(maps.Keys(o.sums)) }
 
 // meter counts the bytes of response bodies that a server sends.
 type meter struct{ bytes, requests atomic.Int64 }

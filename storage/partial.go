@@ -1,0 +1,135 @@
+package storage
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/tareml/tare/blob"
+)
+
+// A transfer has up to four files, named after its digest and told apart by
+// what follows. The data has no suffix.
+const (
+	lockSuffix     = ".lock"
+	stateSuffix    = ".state"
+	stateNewSuffix = ".state.new"
+)
+
+// partialName is the name of the data file of the transfer of d.
+func partialName(d digest.Digest) string { return strings.Replace(d.String(), ":", "-", 1) }
+
+// partialDigest reverses partialName, for any file of a transfer. It is empty
+// for a name that is none.
+func partialDigest(name string) digest.Digest {
+	base, _, _ := strings.Cut(name, ".")
+	alg, hex, _ := strings.Cut(base, "-")
+	d := digest.NewDigestFromEncoded(digest.Algorithm(alg), hex)
+	if d.Validate() != nil {
+		return ""
+	}
+	return d
+}
+
+// partial is the transfer of a blob whose digest is given. It is the
+// [blob.Sink] of the transfer, and holds its lock.
+type partial struct {
+	path string
+	desc ocispec.Descriptor
+	lock *fileLock
+	data *os.File
+	boot string
+
+	mu sync.Mutex // held while the state is written
+}
+
+// savedState is the content of a state file. State is worth something only to
+// who wants the same content and can count on the bytes that it describes,
+// which a crash of the machine may have taken.
+type savedState struct {
+	Boot  string `json:"boot"`
+	Size  int64  `json:"size"`
+	State []byte `json:"state"`
+}
+
+// ReadAt implements [io.ReaderAt].
+func (p *partial) ReadAt(b []byte, off int64) (int, error) { return p.data.ReadAt(b, off) }
+
+// WriteAt implements [io.WriterAt]. Bytes beyond the declared size are
+// [blob.ErrMismatch].
+func (p *partial) WriteAt(b []byte, off int64) (int, error) {
+	if int64(len(b)) > p.desc.Size-off {
+		return 0, fmt.Errorf("%s: more than the declared %d bytes: %w", p.desc.Digest, p.desc.Size, blob.ErrMismatch)
+	}
+	return p.data.WriteAt(b, off)
+}
+
+// LoadState implements [blob.Sink]. State of another boot or of another size,
+// or that a crash damaged, is none.
+func (p *partial) LoadState() ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	data, err := os.ReadFile(p.path + stateSuffix)
+	if err != nil {
+		return nil, ignoreNotExist(err)
+	}
+	var saved savedState
+	if err := json.Unmarshal(data, &saved); err != nil {
+		return nil, nil
+	}
+	if saved.Boot != p.boot || saved.Size != p.desc.Size {
+		return nil, nil
+	}
+	return saved.State, nil
+}
+
+// SaveState implements [blob.Sink].
+func (p *partial) SaveState(state []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.boot == "" {
+		// Nobody will notice that there was a crash: the bytes must survive it.
+		if err := p.data.Sync(); err != nil {
+			return err
+		}
+	}
+	data := encode(savedState{Boot: p.boot, Size: p.desc.Size, State: state})
+	return replaceFile(p.path+stateNewSuffix, p.path+stateSuffix, data)
+}
+
+// keep ends the attempt and leaves everything for the next one.
+func (p *partial) keep() error {
+	err := p.closeData()
+	p.lock.release()
+	return err
+}
+
+// discard ends the attempt and leaves nothing.
+func (p *partial) discard() error {
+	return errors.Join(p.closeData(), removePartial(p.path), p.lock.remove())
+}
+
+func (p *partial) closeData() error {
+	if p.data == nil {
+		return nil
+	}
+	if err := p.data.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// removePartial removes the files of the transfer at path, except its lock.
+func removePartial(path string) error {
+	var errs []error
+	for _, suffix := range []string{stateNewSuffix, stateSuffix, ""} {
+		errs = append(errs, ignoreNotExist(os.Remove(path+suffix)))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,248 @@
+package build
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/tareml/tare/modelfile"
+	"github.com/tareml/tare/modelpack"
+)
+
+// File is a file of the artifact to be.
+type File struct {
+	Path string // slash-separated, relative to the directory
+	Kind modelpack.Kind
+	Size int64 // in bytes, as of the planning
+}
+
+// Plan is what a build will do.
+type Plan struct {
+	// Files are in layer order.
+	Files []File
+	// Warnings are worth telling a person: globs that match nothing.
+	Warnings []string
+
+	root      *os.Root
+	modelfile *modelfile.File
+	// name is what positions in errors call the Modelfile.
+	name string
+}
+
+// NewPlan finds the files that the Modelfile f names below dir. All mistakes are
+// reported at once, each with its place in the Modelfile, which errors call
+// name. Close the plan after use.
+func NewPlan(dir string, f *modelfile.File, name string) (*Plan, error) {
+	root, err := openRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{root: root, modelfile: f, name: name}
+	if err := p.selectFiles(); err != nil {
+		root.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func openRoot(dir string) (*os.Root, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("model directory: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("model directory %s: is a file", dir)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("model directory: %w", err)
+	}
+	return root, nil
+}
+
+// Close releases the directory.
+func (p *Plan) Close() error { return p.root.Close() }
+
+// Size is the number of bytes of all layers in the given format.
+func (p *Plan) Size(format modelpack.Format) int64 {
+	var size int64
+	for _, f := range p.Files {
+		size += f.Size
+		if format != modelpack.Raw {
+			header, _ := tarHeader(f.Path, f.Size, 0)
+			size += int64(len(header) + len(tarTrailer(f.Size)))
+		}
+	}
+	return size
+}
+
+// glob is a pattern of the Modelfile and how many files it names.
+type glob struct {
+	modelfile.Pattern
+	clean string
+	hits  int
+}
+
+// selectFiles gives every file to one command: a literal path beats a glob, and
+// of two globs the first one wins.
+func (p *Plan) selectFiles() error {
+	kinds := make(map[string]modelpack.Kind)
+	var globs []*glob
+	var errs []error
+	for _, pattern := range p.modelfile.Patterns() {
+		literal, ok := modelfile.IsLiteral(pattern.Glob)
+		if !ok {
+			g, err := p.newGlob(pattern)
+			errs = append(errs, err)
+			globs = append(globs, g)
+			continue
+		}
+		file, err := p.literal(pattern, literal)
+		errs = append(errs, err)
+		if _, taken := kinds[file.Path]; err == nil && !taken {
+			kinds[file.Path] = file.Kind
+			p.Files = append(p.Files, file)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if len(globs) > 0 {
+		if err := p.expand(globs, kinds); err != nil {
+			return err
+		}
+	}
+	if len(p.Files) == 0 {
+		return modelfile.NewSyntaxError(p.name, 1, 1, "names no file in "+p.root.Name(), "add lines such as: MODEL *.safetensors")
+	}
+	slices.SortFunc(p.Files, func(a, b File) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Path, b.Path))
+	})
+	return nil
+}
+
+// errorAt is a mistake at the place of pattern.
+func (p *Plan) errorAt(pattern modelfile.Pattern, hint, format string, args ...any) error {
+	return modelfile.NewSyntaxError(p.name, pattern.Line, pattern.Column, fmt.Sprintf(format, args...), hint)
+}
+
+const leavesDir = "a Modelfile names files below its model directory only"
+
+// literal looks up a path that is spelled out.
+func (p *Plan) literal(pattern modelfile.Pattern, name string) (File, error) {
+	clean := path.Clean(name)
+	if path.IsAbs(clean) || clean == ".." || strings.HasPrefix(clean, "../") {
+		return File{}, p.errorAt(pattern, leavesDir, "%s leaves the model directory", name)
+	}
+	if clean == "." {
+		return File{}, p.errorAt(pattern, "to take everything below it: **", "%s is a directory", name)
+	}
+	if err := modelpack.CheckPath(clean); err != nil {
+		return File{}, p.errorAt(pattern, "", "%v", err)
+	}
+	info, err := p.root.Stat(clean)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return File{}, p.errorAt(pattern, "", "%s: no such file in %s", name, p.root.Name())
+	case err != nil:
+		return File{}, p.errorAt(pattern, "", "%s: %v", name, errors.Unwrap(err))
+	case info.IsDir():
+		return File{}, p.errorAt(pattern, "to take everything below it: "+clean+"/**", "%s is a directory", name)
+	case !info.Mode().IsRegular():
+		return File{}, p.errorAt(pattern, "", "%s is %s, not a file", name, describe(info.Mode()))
+	}
+	return File{Path: clean, Kind: pattern.Kind, Size: info.Size()}, nil
+}
+
+func (p *Plan) newGlob(pattern modelfile.Pattern) (*glob, error) {
+	clean := strings.TrimPrefix(pattern.Glob, "./")
+	if strings.HasPrefix(clean, "/") || clean == ".." || strings.HasPrefix(clean, "../") || strings.Contains(clean, "/../") {
+		return nil, p.errorAt(pattern, leavesDir, "%s leaves the model directory", pattern.Glob)
+	}
+	return &glob{Pattern: pattern, clean: clean}, nil
+}
+
+// expand walks the directory once and gives each file that is not taken to the
+// first glob that matches.
+func (p *Plan) expand(globs []*glob, taken map[string]modelpack.Kind) error {
+	var errs []error
+	err := fs.WalkDir(p.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("walking %s: %w", p.root.Name(), err)
+		}
+		if d.IsDir() {
+			if name == modelpack.StateDir {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		g := firstMatch(globs, name)
+		if g == nil {
+			return nil
+		}
+		g.hits++
+		if _, ok := taken[name]; ok {
+			return nil
+		}
+		file, ok, err := p.matched(g, name, d)
+		errs = append(errs, err)
+		if ok {
+			p.Files = append(p.Files, file)
+		}
+		return nil
+	})
+	for _, g := range globs {
+		if g.hits == 0 {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s:%d:%d: %s matches no file", p.name, g.Line, g.Column, g.Glob))
+		}
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+func firstMatch(globs []*glob, name string) *glob {
+	for _, g := range globs {
+		if doublestar.MatchUnvalidated(g.clean, name) {
+			return g
+		}
+	}
+	return nil
+}
+
+// matched looks at a file that a glob matches. A link to a directory is not
+// followed and is nobody's file.
+func (p *Plan) matched(g *glob, name string, d fs.DirEntry) (File, bool, error) {
+	info, err := p.root.Stat(name)
+	switch {
+	case err != nil:
+		return File{}, false, p.errorAt(g.Pattern, "", "%s: %v", name, errors.Unwrap(err))
+	case info.IsDir():
+		return File{}, false, nil
+	case !info.Mode().IsRegular():
+		return File{}, false, p.errorAt(g.Pattern, "", "%s is %s, not a file", name, describe(info.Mode()))
+	}
+	if err := modelpack.CheckPath(name); err != nil {
+		return File{}, false, p.errorAt(g.Pattern, "", "%v", err)
+	}
+	return File{Path: name, Kind: g.Kind, Size: info.Size()}, true, nil
+}
+
+// describe names a kind of file that cannot be packaged.
+func describe(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	default:
+		return "a special file"
+	}
+}

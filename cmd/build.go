@@ -1,0 +1,211 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tareml/tare/build"
+	"github.com/tareml/tare/modelfile"
+	"github.com/tareml/tare/modelfile/generate"
+	"github.com/tareml/tare/modelpack"
+	"github.com/tareml/tare/progress"
+	"github.com/tareml/tare/registry"
+	"github.com/tareml/tare/storage"
+)
+
+// modelfileName is the file that a build looks for.
+const modelfileName = "Modelfile"
+
+type buildOptions struct {
+	target      string
+	modelfile   string
+	raw         bool
+	concurrency int
+	created     string
+	format      formatFlag
+}
+
+// built is what a build prints.
+type built struct {
+	Reference string
+	Digest    string
+	Layers    int
+	Size      int64
+}
+
+func (a *app) newBuildCommand() *cobra.Command {
+	var o buildOptions
+	cmd := &cobra.Command{
+		Use:   "build -t REF [-f MODELFILE] DIR",
+		Short: "Package a model directory into the local store",
+		Long: `Package the files of DIR that its Modelfile names, one layer a file, into an
+artifact in the local store. The same files and the same Modelfile give the same
+digest on every machine.
+
+Without -f the Modelfile in DIR is used; if there is none, one is generated for
+this build and not written.`,
+		Example: `  tare build -t registry.example.com/team/qwen3-0.6b:v1 .
+  tare build -t localhost:5000/qwen3:v1 -f Modelfile.small ~/models/qwen3
+  tare build -t ghcr.io/team/model:v1 --raw --format '{{.Digest}}' .`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runBuild(cmd, o, args[0])
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&o.target, "target", "t", "", "reference of the artifact: host/repository:tag")
+	flags.StringVarP(&o.modelfile, "modelfile", "f", "", "Modelfile to use (default DIR/Modelfile)")
+	flags.BoolVar(&o.raw, "raw", false, "layers are the files themselves instead of tar archives of one file")
+	flags.IntVarP(&o.concurrency, "concurrency", "c", runtime.NumCPU(), "files to read at once")
+	flags.StringVar(&o.created, "created", "", "creation time to record, as RFC 3339 or 'now' (default $SOURCE_DATE_EPOCH, else none)")
+	o.format.register(cmd, formatTable)
+	cmd.MarkFlagRequired("target")
+	return cmd
+}
+
+func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
+	if err := o.format.check(); err != nil {
+		return err
+	}
+	ref, err := parseTagged(o.target)
+	if err != nil {
+		return err
+	}
+	created, err := creationTime(o.created, os.Getenv("SOURCE_DATE_EPOCH"))
+	if err != nil {
+		return err
+	}
+	plan, err := makePlan(cmd, o.modelfile, dir)
+	if err != nil {
+		return err
+	}
+	defer plan.Close()
+	for _, w := range plan.Warnings {
+		note(cmd, "warning: %s", w)
+	}
+	store, err := a.store()
+	if err != nil {
+		return err
+	}
+	reporter := a.reporter(cmd)
+	layers := layerFormat(o.raw)
+	reporter.Start("building", plan.Size(layers), len(plan.Files))
+	result, err := buildInto(cmd.Context(), store, ref, plan, build.Options{
+		Format:      layers,
+		Concurrency: o.concurrency,
+		Created:     created,
+		Observer:    reporter,
+	})
+	reporter.Stop()
+	if err != nil {
+		return err
+	}
+	return printBuilt(cmd, o.format, ref, result)
+}
+
+// buildInto builds in a session of its own and moves the tag last.
+func buildInto(ctx context.Context, store *storage.Store, ref registry.Reference, plan *build.Plan, o build.Options) (*build.Result, error) {
+	session, err := store.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	result, err := plan.Build(ctx, session, o)
+	if err != nil {
+		return nil, err
+	}
+	return result, session.Tag(ref.String(), result.Manifest)
+}
+
+func printBuilt(cmd *cobra.Command, format formatFlag, ref registry.Reference, r *build.Result) error {
+	v := built{Reference: ref.String(), Digest: r.Manifest.Digest.String(), Layers: r.Layers, Size: r.Size}
+	return format.print(cmd, v, func(w io.Writer) {
+		fmt.Fprintf(w, "built %s\n%s  %s  %s\n", v.Reference, v.Digest, plural(v.Layers, "layer"), progress.Bytes(v.Size))
+	})
+}
+
+func layerFormat(raw bool) modelpack.Format {
+	if raw {
+		return modelpack.Raw
+	}
+	return modelpack.Tar
+}
+
+// parseTagged reads a reference that names a tag to be written.
+func parseTagged(s string) (registry.Reference, error) {
+	ref, err := registry.ParseReference(s)
+	if err == nil && ref.Digest != "" {
+		err = withHint(fmt.Errorf("reference %q: a digest cannot be chosen", s), "use a tag: %s:v1", ref.Name())
+	}
+	return ref, err
+}
+
+// makePlan reads the Modelfile, or generates one, and finds its files in dir.
+func makePlan(cmd *cobra.Command, path, dir string) (*build.Plan, error) {
+	name := path
+	if name == "" {
+		name = filepath.Join(dir, modelfileName)
+	}
+	f, err := readModelfile(name)
+	if errors.Is(err, fs.ErrNotExist) && path == "" {
+		return generatedPlan(cmd, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return build.NewPlan(dir, f, name)
+}
+
+func readModelfile(path string) (*modelfile.File, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("modelfile: %w", err)
+	}
+	defer file.Close()
+	return modelfile.Parse(path, file)
+}
+
+func generatedPlan(cmd *cobra.Command, dir string) (*build.Plan, error) {
+	r, err := generate.Generate(dir, generate.Options{})
+	if err != nil {
+		return nil, err
+	}
+	note(cmd, "no Modelfile in %s: generated one for this build (tare modelfile generate writes it)", dir)
+	for _, n := range r.Notes {
+		note(cmd, "note: %s", n)
+	}
+	return build.NewPlan(dir, r.File, "generated Modelfile")
+}
+
+// creationTime is the time to record, if any: the flag's, else the environment's.
+func creationTime(flag, epoch string) (*time.Time, error) {
+	switch {
+	case flag == "now":
+		t := time.Now()
+		return &t, nil
+	case flag != "":
+		t, err := time.Parse(time.RFC3339, flag)
+		if err != nil {
+			return nil, withHint(fmt.Errorf("--created %q is no RFC 3339 time", flag), "such as 2026-01-31T12:00:00Z, or now")
+		}
+		return &t, nil
+	case epoch != "":
+		seconds, err := strconv.ParseInt(epoch, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("SOURCE_DATE_EPOCH %q is no number of seconds", epoch)
+		}
+		t := time.Unix(seconds, 0)
+		return &t, nil
+	}
+	return nil, nil
+}

@@ -1,0 +1,91 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/registry"
+)
+
+// The exit codes; the help of the root command lists them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitDenied      = 4
+	exitContent     = 5
+	exitNetwork     = 6
+	exitInterrupted = 130
+)
+
+var errInterrupted = errors.New("interrupted")
+
+// usageError is a mistake in the words of a command.
+type usageError struct {
+	err     error
+	command string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+func (e *usageError) Hint() string  { return e.command + " --help" }
+
+// hinter is an error that knows what to do about it.
+type hinter interface{ Hint() string }
+
+// hintedError adds a hint to an error.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e *hintedError) Unwrap() error { return e.error }
+func (e *hintedError) Hint() string  { return e.hint }
+
+// withHint says what to do about err.
+func withHint(err error, format string, args ...any) error {
+	return &hintedError{err, fmt.Sprintf(format, args...)}
+}
+
+// exitCode is the one place that knows what an error means to a script.
+func exitCode(err error) int {
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, blob.ErrMismatch), errors.Is(err, blob.ErrHostile):
+		return exitContent
+	case errors.Is(err, registry.ErrDenied):
+		return exitDenied
+	case errors.Is(err, blob.ErrNotFound):
+		return exitNotFound
+	case errors.Is(err, registry.ErrUnreachable), errors.Is(err, registry.ErrUnavailable):
+		return exitNetwork
+	default:
+		return exitFailed
+	}
+}
+
+// printError writes an error and its hint. Of several errors joined together
+// each gets lines of its own.
+func printError(w io.Writer, err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && strings.Contains(err.Error(), "\n") {
+		for _, e := range joined.Unwrap() {
+			printError(w, e)
+		}
+		return
+	}
+	fmt.Fprintf(w, "error: %v\n", err)
+	var h hinter
+	if errors.As(err, &h) && h.Hint() != "" {
+		fmt.Fprintf(w, "hint: %s\n", h.Hint())
+	}
+}

@@ -1,0 +1,141 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+type loginOptions struct {
+	remoteFlags
+	username      string
+	password      string
+	passwordStdin bool
+}
+
+func (a *app) newLoginCommand() *cobra.Command {
+	var o loginOptions
+	cmd := &cobra.Command{
+		Use:   "login REGISTRY",
+		Short: "Check and save credentials for a registry",
+		Long: `Check credentials with a registry and save them where docker does: in its
+credential helper if one is set up, else in config.json.`,
+		Example: `  echo "$TOKEN" | tare login registry.example.com -u robot --password-stdin
+  tare login ghcr.io -u me`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runLogin(cmd, o, args[0])
+		},
+	}
+	o.remoteFlags.register(cmd)
+	flags := cmd.Flags()
+	flags.StringVarP(&o.username, "username", "u", "", "user name")
+	flags.StringVarP(&o.password, "password", "p", "", "password (visible to other users of this machine: prefer --password-stdin)")
+	flags.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from standard input")
+	cmd.MarkFlagsMutuallyExclusive("password", "password-stdin")
+	return cmd
+}
+
+func runLogin(cmd *cobra.Command, o loginOptions, host string) error {
+	if err := o.ask(cmd); err != nil {
+		return err
+	}
+	saved, err := o.client().Login(cmd.Context(), host, o.username, o.password)
+	if err != nil {
+		return err
+	}
+	if saved.Plaintext {
+		note(cmd, "warning: the password is in %s, not encrypted; a credential helper (credsStore) keeps it safe", saved.Place)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "logged in to %s\n", host)
+	return nil
+}
+
+// ask completes the credentials from standard input.
+func (o *loginOptions) ask(cmd *cobra.Command) error {
+	if o.passwordStdin {
+		if o.username == "" {
+			return errors.New("--password-stdin needs --username")
+		}
+		data, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 1<<20))
+		if err != nil {
+			return fmt.Errorf("reading the password: %w", err)
+		}
+		o.password = strings.TrimRight(string(data), "\r\n")
+		if o.password == "" {
+			return errors.New("the password on standard input is empty")
+		}
+		return nil
+	}
+	if o.username != "" && o.password != "" {
+		return nil
+	}
+	tty, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !isTerminal(tty) {
+		return withHint(errors.New("no password"), "standard input is no terminal to ask at: give it there with --password-stdin")
+	}
+	return o.prompt(cmd.Context(), tty, cmd.ErrOrStderr())
+}
+
+// prompt asks for what is missing, the password without echo. An interrupt
+// leaves the terminal as it was.
+func (o *loginOptions) prompt(ctx context.Context, tty *os.File, w io.Writer) error {
+	state, err := term.GetState(int(tty.Fd()))
+	if err != nil {
+		return err
+	}
+	answer := make(chan error, 1)
+	go func() { answer <- o.readAnswers(tty, w) }()
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		term.Restore(int(tty.Fd()), state)
+		fmt.Fprintln(w)
+		return ctx.Err()
+	}
+}
+
+func (o *loginOptions) readAnswers(tty *os.File, w io.Writer) error {
+	if o.username == "" {
+		fmt.Fprint(w, "Username: ")
+		line, err := bufio.NewReader(tty).ReadString('\n')
+		if err != nil {
+			return fmt.Errorf("reading the user name: %w", err)
+		}
+		o.username = strings.TrimSpace(line)
+	}
+	if o.password == "" {
+		fmt.Fprint(w, "Password: ")
+		data, err := term.ReadPassword(int(tty.Fd()))
+		fmt.Fprintln(w)
+		if err != nil {
+			return fmt.Errorf("reading the password: %w", err)
+		}
+		o.password = string(data)
+	}
+	return nil
+}
+
+func (a *app) newLogoutCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "logout REGISTRY",
+		Short:   "Remove the saved credentials of a registry",
+		Example: `  tare logout registry.example.com`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := (&remoteFlags{}).client().Logout(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "logged out of %s\n", args[0])
+			return nil
+		},
+	}
+}

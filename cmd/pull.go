@@ -1,0 +1,88 @@
+package cmd
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tareml/tare/progress"
+	"github.com/tareml/tare/registry"
+	"github.com/tareml/tare/storage"
+)
+
+type pullOptions struct {
+	transferFlags
+	format formatFlag
+}
+
+func (a *app) newPullCommand() *cobra.Command {
+	var o pullOptions
+	cmd := &cobra.Command{
+		Use:   "pull REF",
+		Short: "Fetch an artifact from its registry into the local store",
+		Long: `Fetch an artifact from the registry that its reference names into the local
+store. Every blob is verified before it gets its name. Blobs that are there
+already are not fetched again, and a pull that was interrupted goes on where it
+stopped when the command is run again.`,
+		Example: `  tare pull registry.example.com/team/qwen3-0.6b:v1
+  tare pull registry.example.com/team/qwen3-0.6b@sha256:…`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runPull(cmd, o, args[0])
+		},
+	}
+	o.transferFlags.register(cmd)
+	o.format.register(cmd, formatTable)
+	return cmd
+}
+
+func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
+	if err := o.format.check(); err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	ref, err := registry.ParseReference(name)
+	if err != nil {
+		return err
+	}
+	store, err := a.store()
+	if err != nil {
+		return err
+	}
+	repo, err := o.repository(ref)
+	if err != nil {
+		return err
+	}
+	art, err := remoteArtifact(ctx, repo, ref)
+	if err != nil {
+		return err
+	}
+	reporter := a.reporter(cmd)
+	size, blobs := art.transfer()
+	reporter.Start("pulling", size, blobs)
+	err = pullInto(ctx, store, repo, ref, art, o.transferOptions(reporter))
+	reporter.Stop()
+	if err != nil {
+		return err
+	}
+	return printTransferred(cmd, o.format, "pulled", ref, art, reporter.Status())
+}
+
+// pullInto pulls in a session of its own and moves the tag last. An artifact
+// that was asked for by digest is kept under that name.
+func pullInto(ctx context.Context, store *storage.Store, repo *registry.Repository, ref registry.Reference, art *artifact, o registry.TransferOptions) error {
+	session, err := store.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	if err := session.Rely(art.digests()...); err != nil {
+		return err
+	}
+	if err := repo.Pull(ctx, art.desc, art.data, session, o); err != nil {
+		return err
+	}
+	return session.Tag(ref.String(), art.desc)
+}
+
+var _ registry.Observer = (*progress.Reporter)(nil)

@@ -1,0 +1,137 @@
+// Package cmd is the command line of tare: it reads flags, calls the packages
+// that do the work, and prints what came of it. Results go to standard output,
+// everything else to standard error.
+//
+// A file holds a command: a constructor that declares its flags and a run
+// function that takes them as a struct.
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tareml/tare/progress"
+	"github.com/tareml/tare/storage"
+)
+
+const longHelp = `tare packages AI models as OCI artifacts that follow the CNCF ModelPack spec,
+and moves them between disk, registries and the machines that serve them.
+
+  tare modelfile generate .                 describe the model in this directory
+  tare build -t registry/team/model:v1 .    package it into the local store
+  tare push registry/team/model:v1          send it to a registry
+  tare extract registry/team/model:v1 DIR   put its files where a server reads them
+
+Environment:
+  TARE_STORE         the local store, instead of ~/.tare/store
+  DOCKER_CONFIG      the directory of docker's config.json, for credentials
+  SOURCE_DATE_EPOCH  the creation time that a build records, in Unix seconds
+
+Exit codes:
+  0 it happened   1 failed      2 wrong usage   3 not found   4 denied
+  5 content does not match its digest, or is hostile
+  6 network       130 interrupted`
+
+// Main runs the command line and returns the exit code.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{}
+	root := a.newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if !a.started {
+		err = &usageError{err: err, command: cmd.CommandPath()}
+	}
+	if ctx.Err() != nil {
+		err = errInterrupted
+	}
+	printError(stderr, err)
+	return exitCode(err)
+}
+
+// app is what the commands of one run share.
+type app struct {
+	storeDir string
+	progress string
+	started  bool // a command began: its flags and arguments were all right
+}
+
+func (a *app) newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "tare",
+		Short:         "Package AI models as OCI artifacts and move them around",
+		Long:          longHelp,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			_, err := progress.ParseMode(a.progress)
+			return err
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.storeDir, "store", "", "directory of the local store (default $TARE_STORE, else ~/.tare/store)")
+	flags.StringVar(&a.progress, "progress", string(progress.Auto), "how to show progress: auto, bar, plain, json, none")
+	root.AddCommand(
+		a.newModelfileCommand(),
+		a.newBuildCommand(),
+		a.newListCommand(),
+		a.newPushCommand(),
+		a.newPullCommand(),
+		a.newExtractCommand(),
+		a.newInspectCommand(),
+		a.newTagCommand(),
+		a.newRemoveCommand(),
+		a.newPruneCommand(),
+		a.newLoginCommand(),
+		a.newLogoutCommand(),
+		a.newVersionCommand(),
+	)
+	a.watchStart(root)
+	return root
+}
+
+// watchStart notes when a command begins: what fails before that, flags and
+// arguments, is wrong usage.
+func (a *app) watchStart(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		a.watchStart(c)
+	}
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			a.started = true
+			return run(cmd, args)
+		}
+	}
+}
+
+// store opens the local store that flags and environment name.
+func (a *app) store() (*storage.Store, error) {
+	dir := a.storeDir
+	if dir == "" {
+		dir = os.Getenv("TARE_STORE")
+	}
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, withHint(fmt.Errorf("finding the local store: %w", err), "name a directory with --store or TARE_STORE")
+		}
+		dir = filepath.Join(home, ".tare", "store")
+	}
+	return storage.Open(dir)
+}
+
+// reporter makes the progress of a command.
+func (a *app) reporter(cmd *cobra.Command) *progress.Reporter {
+	w := cmd.ErrOrStderr()
+	return progress.New(progress.Mode(a.progress), w, isTerminal(w))
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tareml/tare"
+
+// mayImport is the house: which of our packages each package may import. Tests
+// and what is below internal/ may import anything.
+var mayImport = map[string][]string{
+	"":                   {"cmd"},
+	"cmd":                {"blob", "build", "extract", "modelfile", "modelfile/generate", "modelpack", "progress", "registry", "storage"},
+	"build":              {"blob", "modelfile", "modelpack"},
+	"extract":            {"blob", "modelpack"},
+	"modelfile":          {"modelpack"},
+	"modelfile/generate": {"modelfile", "modelpack", "weights"},
+	"modelpack":          {},
+	"storage":            {"blob"},
+	"registry":           {"blob"},
+	"blob":               {},
+	"progress":           {},
+}
+
+// onlyIn lists libraries that one package alone may import.
+var onlyIn = map[string]string{
+	"github.com/spf13/cobra":            "cmd",
+	"github.com/schollz/progressbar/v3": "progress",
+	"oras.land/oras-go/v2":              "registry",
+}
+
+type listedPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestImportGraph(t *testing.T) {
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if strings.HasPrefix(name, "internal/") {
+			continue
+		}
+		allowed, ok := mayImport[name]
+		if !ok {
+			t.Errorf("package %s has no place in the house: docs/design.md says where things go", name)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if ours, ok := strings.CutPrefix(imported, module+"/"); ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s, which it may not", name, ours)
+			}
+			for library, home := range onlyIn {
+				if (imported == library || strings.HasPrefix(imported, library+"/")) && name != home {
+					t.Errorf("%s imports %s, which belongs to %s", name, imported, home)
+				}
+			}
+		}
+	}
+}
+
+func listPackages(t *testing.T) []listedPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []listedPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listedPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}

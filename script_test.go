@@ -67,6 +67,7 @@ func setup(env *testscript.Env, vars map[string]string) error {
 		"USERPROFILE":   filepath.Join(env.WorkDir, "home"),
 		"DOCKER_CONFIG": filepath.Join(env.WorkDir, "docker"),
 		"TARE_STORE":    filepath.Join(env.WorkDir, "store"),
+		"GORACE":        "atexit_sleep_ms=0", // the race detector sleeps a second at each exit
 	}
 	maps.Copy(all, vars)
 	for name, value := range all {

@@ -58,12 +58,12 @@ content is verified before any file gets its name; if anything is wrong, DIR
 stays as it was.
 
 --pull says where the artifact comes from, as in Kubernetes: 'missing' takes it
-from the local store and asks the registry only if it is not there, 'always' asks
-the registry what the reference points to now, 'never' stays local. The default
-is always for the tag latest, and missing for other tags and for digests. What
-comes from the registry goes straight into DIR; the store keeps nothing of it.`,
+from the local store and asks the registry only if it is not there, 'always'
+asks the registry what the reference points to now, 'never' stays local. The
+default is always for the tag latest, and missing for other tags and digests.
+What comes from the registry goes straight into DIR; the store keeps nothing.`,
 		Example: `  tare extract registry.example.com/team/qwen3-0.6b:v1 /models/qwen3
-  tare extract registry.example.com/team/qwen3-0.6b:v1 --output /models/qwen3 --pull always`,
+  tare extract registry.example.com/team/model:v1 --output out --pull always`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runExtract(cmd, o, args)

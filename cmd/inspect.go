@@ -54,7 +54,7 @@ func (a *app) newInspectCommand() *cobra.Command {
 		Long: `Show what an artifact in the local store is made of, or with --remote one in a
 registry, as JSON. --config shows its config instead.`,
 		Example: `  tare inspect registry.example.com/team/qwen3-0.6b:v1
-  tare inspect registry.example.com/team/qwen3-0.6b:v1 --remote --format '{{.Digest}}'
+  tare inspect ghcr.io/team/model:v1 --remote --format '{{.Digest}}'
   tare inspect registry.example.com/team/qwen3-0.6b:v1 --config`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -17,9 +17,9 @@ func (a *app) newRemoveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rm REF...",
 		Short: "Remove names of artifacts from the local store",
-		Long: `Remove names from the local store. A digest reference removes every name that the
-artifact has in that repository. Blobs stay until tare prune frees those that no
-name needs. If one of the names is not there, none is removed.`,
+		Long: `Remove names from the local store. A digest reference removes every name that
+the artifact has in that repository. Blobs stay until tare prune frees those
+that no name needs. If one of the names is not there, none is removed.`,
 		Example: `  tare rm localhost:5000/team/model:v1
   tare rm localhost:5000/team/model@sha256:…`,
 		Args: cobra.MinimumNArgs(1),

@@ -25,7 +25,7 @@ and moves them between disk, registries and the machines that serve them.
   tare modelfile generate .                 describe the model in this directory
   tare build -t registry/team/model:v1 .    package it into the local store
   tare push registry/team/model:v1          send it to a registry
-  tare extract registry/team/model:v1 DIR   put its files where a server reads them
+  tare extract registry/team/model:v1 DIR   put its files where a server looks
 
 Environment:
   TARE_STORE         the local store, instead of ~/.tare/store

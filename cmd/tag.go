@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/tareml/tare/registry"
@@ -46,6 +48,6 @@ func (a *app) runTag(cmd *cobra.Command, src, dst string) error {
 	if err := session.Tag(to.String(), desc); err != nil {
 		return err
 	}
-	cmd.Printf("tagged %s\n", to)
-	return nil
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "tagged %s\n", to)
+	return err
 }

@@ -1,0 +1,130 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/modelpack"
+	"github.com/tareml/tare/registry"
+)
+
+func TestExitCodes(t *testing.T) {
+	for want, errs := range map[int][]error{
+		0:   {nil},
+		1:   {errors.New("x"), modelpack.ErrNotModel},
+		2:   {&usageError{err: blob.ErrNotFound}},
+		3:   {blob.ErrNotFound},
+		4:   {registry.ErrDenied},
+		5:   {blob.ErrMismatch, blob.ErrHostile, errors.Join(blob.ErrNotFound, blob.ErrMismatch)},
+		6:   {registry.ErrUnreachable, registry.ErrUnavailable},
+		130: {errInterrupted},
+	} {
+		for _, err := range errs {
+			if got := exitCode(err); got != want {
+				t.Errorf("%v: %d, want %d", err, got, want)
+			}
+			if err == nil {
+				continue
+			}
+			if got := exitCode(fmt.Errorf("wrapped: %w", withHint(err, "hint"))); got != want {
+				t.Errorf("%v, wrapped: %d, want %d", err, got, want)
+			}
+		}
+	}
+}
+
+func TestPrintError(t *testing.T) {
+	var out bytes.Buffer
+	printError(&out, errors.Join(
+		withHint(errors.New("first"), "do %s", "this"),
+		fmt.Errorf("second: %w: %w", blob.ErrHostile, errors.New("why")),
+	))
+	const want = "error: first\nhint: do this\nerror: second: refused: why\n"
+	if out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
+func TestAgo(t *testing.T) {
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	for d, want := range map[time.Duration]string{
+		-time.Hour: "just now", 59 * time.Second: "just now", time.Minute: "1 minute ago", 90 * time.Minute: "1 hour ago",
+		47 * time.Hour: "1 day ago", 14 * 24 * time.Hour: "2 weeks ago", 60 * 24 * time.Hour: "2 months ago", 800 * 24 * time.Hour: "2 years ago",
+	} {
+		if got := ago(now.Add(-d), now); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+	if got := ago(time.Time{}, now); got != "-" {
+		t.Errorf("no time: %q", got)
+	}
+}
+
+func TestPullPolicy(t *testing.T) {
+	for _, c := range []struct{ flag, ref, want string }{
+		{"", "h.io/r:latest", "always"}, {"", "h.io/r", "always"}, {"", "h.io/r:v1", "missing"},
+		{"", "h.io/r@sha256:0000000000000000000000000000000000000000000000000000000000000000", "missing"},
+		{"", "h.io/r:latest@sha256:0000000000000000000000000000000000000000000000000000000000000000", "missing"},
+		{"never", "h.io/r", "never"}, {"always", "h.io/r:v1", "always"}, {"missing", "h.io/r", "missing"},
+	} {
+		ref, err := registry.ParseReference(c.ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := pullPolicy(c.flag, ref); err != nil || got != c.want {
+			t.Errorf("%q %s: %q, %v, want %q", c.flag, c.ref, got, err, c.want)
+		}
+	}
+}
+
+// TestEveryCommandIsDocumented holds what people expect of --help.
+func TestEveryCommandIsDocumented(t *testing.T) {
+	var visit func(*cobra.Command)
+	visit = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+		if c.Short == "" || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s: short help %q", c.CommandPath(), c.Short)
+		}
+		if !c.HasSubCommands() && c.Example == "" {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		var out bytes.Buffer
+		c.SetOut(&out)
+		if err := c.Help(); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(c.Long + "\n" + c.Example) {
+			if len([]rune(strings.TrimRight(line, "\n"))) > 80 {
+				t.Errorf("%s: help is wider than 80 columns: %q", c.CommandPath(), line)
+			}
+		}
+	}
+	visit((&app{}).newRootCommand())
+}
+
+func TestMainSpeaksOnTheRightStreams(t *testing.T) {
+	t.Setenv("TARE_STORE", t.TempDir())
+	var stdout, stderr bytes.Buffer
+	if code := Main(context.Background(), []string{"version"}, nil, &stdout, &stderr); code != 0 || stdout.Len() == 0 || stderr.Len() != 0 {
+		t.Errorf("version: %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
+	}
+	stdout.Reset()
+	if code := Main(context.Background(), []string{"inspect", "h.io/r:v1"}, nil, &stdout, &stderr); code != 3 || stdout.Len() != 0 || stderr.Len() == 0 {
+		t.Errorf("inspect: %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
+	}
+	canceled, cancel := context.WithCancel(context.Background())
+	cancel()
+	if code := Main(canceled, []string{"prune", "--format", "nonsense"}, nil, &stdout, &stderr); code != 130 {
+		t.Errorf("interrupted: %d", code)
+	}
+}

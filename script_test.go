@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/tareml/tare/internal/testregistry"
@@ -30,7 +32,9 @@ func TestMain(m *testing.M) {
 //
 //	model/                    a copy of testdata/model
 //	$TARE_STORE, $HOME …      below $WORK
-//	$MEMORY                   host:port of a registry in memory
+//	$MEMORY                   host:port of a registry in memory; it has a
+//	                          plain image and an index at notmodel/image, …/index
+//	$TLS                      of one that speaks TLS, with a certificate of its own
 //	$HANGING                  the same registry, but large blobs stop half way
 //	$DEBIAN, $DEBIAN_AUTH     of docker-registry, if [peer:docker-registry]
 //	$USERNAME, $PASSWORD      what $DEBIAN_AUTH asks for
@@ -38,8 +42,11 @@ func TestMain(m *testing.M) {
 //
 // Registries are shared: a script keeps to repositories of its own name.
 func TestScripts(t *testing.T) {
+	memory := testregistry.Memory(t)
+	pushImages(t, memory.Host)
 	vars := map[string]string{
-		"MEMORY":   testregistry.Memory(t).Host,
+		"MEMORY":   memory.Host,
+		"TLS":      testregistry.MemoryTLS(t).Host,
 		"HANGING":  testregistry.Memory(t, hang).Host,
 		"NOBODY":   nobody(t),
 		"USERNAME": testregistry.Username,
@@ -59,6 +66,39 @@ func TestScripts(t *testing.T) {
 		Cmds:                scriptCommands(),
 		Condition:           condition,
 	})
+}
+
+// pushImages puts what is no model into a registry.
+func pushImages(t *testing.T, host string) {
+	t.Helper()
+	image, err := random.Image(100, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := image.RawManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	putManifest(t, host+"/v2/notmodel/image/manifests/v1", string(types.DockerManifestSchema2), manifest)
+	index := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
+	putManifest(t, host+"/v2/notmodel/index/manifests/v1", string(types.OCIImageIndex), index)
+}
+
+func putManifest(t *testing.T, url, mediaType string, data []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+url, bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", mediaType)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated {
+		t.Fatalf("%s: %s", url, resp.Status)
+	}
 }
 
 func setup(env *testscript.Env, vars map[string]string) error {

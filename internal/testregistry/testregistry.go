@@ -71,13 +71,27 @@ func WithTLS(certFile, keyFile string) Option {
 // there, the last one outermost.
 func Memory(t testing.TB, wrap ...func(http.Handler) http.Handler) *Registry {
 	t.Helper()
+	server := httptest.NewServer(memory(wrap))
+	t.Cleanup(server.Close)
+	return &Registry{Host: server.Listener.Addr().String()}
+}
+
+// MemoryTLS is [Memory] over TLS, with a certificate that nobody knows.
+func MemoryTLS(t testing.TB, wrap ...func(http.Handler) http.Handler) *Registry {
+	t.Helper()
+	server := httptest.NewUnstartedServer(memory(wrap))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that refuse the certificate
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return &Registry{Host: server.Listener.Addr().String()}
+}
+
+func memory(wrap []func(http.Handler) http.Handler) http.Handler {
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	for _, w := range wrap {
 		handler = w(handler)
 	}
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return &Registry{Host: strings.TrimPrefix(server.URL, "http://")}
+	return handler
 }
 
 // Debian starts docker-registry with its files in a temporary directory. If

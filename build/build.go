@@ -1,13 +1,14 @@
 // Package build turns a directory and its Modelfile into an artifact.
 //
-// It works in two steps. [NewPlan] decides which files belong to the artifact,
-// in which order and as what, and finds every mistake that can be found without
-// reading content. [Plan.Build] then reads each file once, hands it to a [Store]
-// as a layer, and ends with the config and the manifest.
+// It works in three steps. [NewPlan] decides which files belong to the artifact
+// and as what, and finds every mistake that can be found without reading
+// content. [Plan.Layers] makes layers of them. [Plan.Build] then reads each file
+// once, hands the layers to a [Store], and ends with the config and the manifest.
 //
 // The result depends on the paths and the content of the files and on the
 // Modelfile alone: not on the clock, on owners, permission bits or times of
 // files, on the order of a directory or on how many files are read at once.
+// Compressed layers also depend on the release of tare, since compressors change.
 package build
 
 import (
@@ -15,6 +16,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -29,24 +33,35 @@ type Store interface {
 	// Ingest keeps what r holds and returns its digest and size. When r ends in
 	// an error other than io.EOF nothing is kept.
 	Ingest(ctx context.Context, r io.Reader) (digest.Digest, int64, error)
+	// Has says whether the content of desc is there, and will stay.
+	Has(desc ocispec.Descriptor) (bool, error)
+	// Reserve is an error if there is no room for so many bytes more.
+	Reserve(bytes int64) error
+}
+
+// Cloner is a [Store] that may be able to take in a file without copying it.
+type Cloner interface {
+	CanClone(f *os.File) bool
 }
 
 // Observer is told how a build gets on, from several goroutines at once: phase
-// "data" while bytes of path become safe, "done" when path is complete. The
+// "data" while bytes of path become safe, "done" when a layer is complete. The
 // numbers are bytes since the last call: newly safe, skipped because they were
 // there already, and resumed from an earlier attempt.
 type Observer interface {
 	Observe(phase, path string, safe, skipped, resumed int64)
 }
 
-// Options change how a build goes about it. The zero value is a tar build.
+// Options change how a build goes about it.
 type Options struct {
-	// Format of the layers: [modelpack.Tar] (the default) or [modelpack.Raw].
-	Format modelpack.Format
-	// Concurrency is how many files are read at once; less than one means one.
+	// Concurrency is how many layers are made at once; less than one means one.
 	Concurrency int
 	// Created goes into the config, and so into the digest, if it is not nil.
 	Created *time.Time
+	// Flat titles raw layers by base name, as in [Layout].
+	Flat bool
+	// Cache may be nil. With one, files that did not change are not read.
+	Cache Cache
 	// Observer may be nil.
 	Observer Observer
 }
@@ -58,26 +73,48 @@ type Result struct {
 	// Layers is the number of layers, Size their bytes and the config's.
 	Layers int
 	Size   int64
+	// Read is the number of bytes of the layers that were made anew, before
+	// compression; the others did not change.
+	Read int64
 }
 
-// layer is a layer that is in the store.
-type layer struct {
+// built is a layer that is in the store.
+type built struct {
 	desc   ocispec.Descriptor
 	diffID digest.Digest
 }
 
-// Build reads the files of the plan into store and returns the artifact. It does
-// not tag it. A file that changes while it is read is an error.
-func (p *Plan) Build(ctx context.Context, store Store, o Options) (*Result, error) {
-	layers := make([]layer, len(p.Files))
+// builder is one run of Build.
+type builder struct {
+	plan  *Plan
+	store Store
+	o     Options
+	start time.Time
+
+	mu   sync.Mutex
+	read int64
+}
+
+// Build makes layers of the plan's files in store and returns the artifact. It
+// does not tag it. A file that changes while it is read is an error.
+func (p *Plan) Build(ctx context.Context, store Store, layers []Layer, o Options) (*Result, error) {
+	b := &builder{plan: p, store: store, o: o, start: time.Now()}
+	done := make([]built, len(layers))
+	todo, err := b.recallAll(ctx, layers, done)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.reserve(layers, todo); err != nil {
+		return nil, err
+	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(o.Concurrency, 1))
-	for i, file := range p.Files {
+	for _, i := range todo {
 		if gctx.Err() != nil {
 			break
 		}
 		group.Go(func() (err error) {
-			layers[i], err = p.layer(gctx, store, file, o)
+			done[i], err = b.layer(gctx, layers[i])
 			return err
 		})
 	}
@@ -87,64 +124,214 @@ func (p *Plan) Build(ctx context.Context, store Store, o Options) (*Result, erro
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return p.finish(ctx, store, layers, o)
+	return b.assemble(ctx, done)
 }
 
-// layer reads one file into the store.
-func (p *Plan) layer(ctx context.Context, store Store, file File, o Options) (layer, error) {
-	src, err := p.open(file, o.Format)
-	if err != nil {
-		return layer{}, err
+// recallAll fills in the layers that did not change and returns the others.
+func (b *builder) recallAll(ctx context.Context, layers []Layer, done []built) (todo []int, err error) {
+	for i, l := range layers {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		var ok bool
+		if done[i], ok, err = b.recall(l); err != nil {
+			return nil, err
+		}
+		if !ok {
+			todo = append(todo, i)
+			continue
+		}
+		b.observe("data", l.Path, 0, l.Size())
+		b.observe("done", l.Path, 0, 0)
 	}
-	defer src.Close()
-	dgst, size, err := store.Ingest(ctx, src.reader(o.Observer))
-	if err != nil {
-		return layer{}, fmt.Errorf("packaging %s: %w", file.Path, err)
-	}
-	annotations, err := src.annotations()
-	if err != nil {
-		return layer{}, err
-	}
-	if o.Observer != nil {
-		o.Observer.Observe("done", file.Path, 0, 0, 0)
-	}
-	return layer{
-		diffID: dgst,
-		desc: ocispec.Descriptor{
-			MediaType:   modelpack.MediaType(file.Kind, src.format),
-			Digest:      dgst,
-			Size:        size,
-			Annotations: annotations,
-		},
-	}, nil
+	return todo, nil
 }
 
-// finish stores the config and the manifest.
-func (p *Plan) finish(ctx context.Context, store Store, layers []layer, o Options) (*Result, error) {
-	r := &Result{Layers: len(layers)}
+// reserve asks for the room that the layers will take, as far as they will not
+// share it with their files.
+func (b *builder) reserve(layers []Layer, todo []int) error {
+	var bytes, raw int64
+	var sample *File
+	for _, i := range todo {
+		if layers[i].Format == modelpack.Raw {
+			raw += layers[i].Size()
+			sample = &layers[i].Files[0]
+			continue
+		}
+		bytes += layers[i].Size()
+	}
+	if raw > 0 && !b.canClone(*sample) {
+		bytes += raw
+	}
+	return b.store.Reserve(bytes)
+}
+
+func (b *builder) canClone(file File) bool {
+	c, ok := b.store.(Cloner)
+	if !ok {
+		return false
+	}
+	f, err := b.plan.tree.open(file.Path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return c.CanClone(f)
+}
+
+// layer makes one layer.
+func (b *builder) layer(ctx context.Context, l Layer) (built, error) {
+	c, err := b.open(l)
+	if err != nil {
+		return built{}, fmt.Errorf("packaging %s: %w", l.Path, err)
+	}
+	defer c.close()
+	r := remembered{}
+	if r.Digest, r.Size, err = b.store.Ingest(ctx, c.reader); err != nil {
+		return built{}, fmt.Errorf("packaging %s: %w", l.Path, err)
+	}
+	if err := c.close(); err != nil {
+		return built{}, fmt.Errorf("packaging %s: %w", l.Path, err)
+	}
+	r.DiffID, r.Executable = r.Digest, c.executable()
+	if c.compressor != nil {
+		r.DiffID = c.compressor.diffID()
+	}
+	b.remember(l, r, c.identities())
+	b.mu.Lock()
+	b.read += l.Size()
+	b.mu.Unlock()
+	b.observe("done", l.Path, 0, 0)
+	return b.finish(l, r, c.identities())
+}
+
+// finish describes a layer in the words of a manifest.
+func (b *builder) finish(l Layer, r remembered, ids []identity) (built, error) {
+	var size int64
+	for _, id := range ids {
+		size += id.Size
+	}
+	metadata := modelpack.NewFileMetadata(l.Path, size, r.Executable)
+	if l.Bundle {
+		metadata = modelpack.NewDirMetadata(l.Path, size)
+	}
+	data, err := json.Marshal(metadata)
+	if err != nil {
+		return built{}, err
+	}
+	annotations := map[string]string{
+		modelpack.AnnotationFilepath:     l.Path,
+		modelpack.AnnotationFileMetadata: string(data),
+	}
+	// A tool that goes by the title would save an archive under the file's name.
+	if l.Format == modelpack.Raw {
+		annotations[ocispec.AnnotationTitle] = l.Path
+		if b.o.Flat {
+			annotations[ocispec.AnnotationTitle] = path.Base(l.Path)
+		}
+	}
+	return built{diffID: r.DiffID, desc: ocispec.Descriptor{
+		MediaType:   modelpack.MediaType(l.Kind, l.Format),
+		Digest:      r.Digest,
+		Size:        r.Size,
+		Annotations: annotations,
+	}}, nil
+}
+
+// assemble stores the config and the manifest.
+func (b *builder) assemble(ctx context.Context, layers []built) (*Result, error) {
+	r := &Result{Layers: len(layers), Read: b.read}
 	descs := make([]ocispec.Descriptor, len(layers))
 	diffIDs := make([]digest.Digest, len(layers))
 	for i, l := range layers {
 		descs[i], diffIDs[i] = l.desc, l.diffID
 		r.Size += l.desc.Size
 	}
-	configJSON, err := json.Marshal(config(p.modelfile, diffIDs, o.Created))
+	configJSON, err := json.Marshal(config(b.plan.modelfile, diffIDs, b.o.Created))
 	if err != nil {
 		return nil, err
 	}
-	configDesc, err := put(ctx, store, modelpack.MediaTypeConfig, configJSON)
+	configDesc, err := put(ctx, b.store, modelpack.MediaTypeConfig, configJSON)
 	if err != nil {
 		return nil, fmt.Errorf("storing the config: %w", err)
 	}
-	manifest, err := modelpack.NewManifest(configDesc, descs, annotations(p.modelfile))
+	manifest, err := modelpack.NewManifest(configDesc, descs, annotations(b.plan.modelfile))
 	if err != nil {
 		return nil, err
 	}
 	r.Size += configDesc.Size
-	r.Manifest, err = put(ctx, store, ocispec.MediaTypeImageManifest, manifest)
+	r.Manifest, err = put(ctx, b.store, ocispec.MediaTypeImageManifest, manifest)
 	if err != nil {
 		return nil, fmt.Errorf("storing the manifest: %w", err)
 	}
 	r.Manifest.ArtifactType = modelpack.ArtifactType
 	return r, nil
+}
+
+func (b *builder) observe(phase, path string, safe, skipped int64) {
+	if b.o.Observer != nil {
+		b.o.Observer.Observe(phase, path, safe, skipped, 0)
+	}
+}
+
+// content is a layer that is being read.
+type content struct {
+	reader     io.Reader
+	single     *source     // of a layer of one file
+	bundle     *bundle     // of a bundle
+	compressor *compressor // nil if the layer is not compressed
+}
+
+// open opens a layer's files, a bundle's one after the other.
+func (b *builder) open(l Layer) (*content, error) {
+	c := &content{}
+	if l.Bundle {
+		c.bundle = &bundle{plan: b.plan, files: l.Files, o: b.o.Observer}
+		c.reader = c.bundle
+	} else {
+		s, err := b.plan.open(l.Files[0], l.Format, tarEnd)
+		if err != nil {
+			return nil, err
+		}
+		c.single, c.reader = s, s.reader(b.o.Observer)
+	}
+	if l.Format == modelpack.Raw || l.Format == modelpack.Tar {
+		return c, nil
+	}
+	z, err := compress(c.reader, l.Format)
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	c.compressor, c.reader = z, z
+	return c, nil
+}
+
+// close closes files; it may be called twice. The compressor reads them, so it
+// goes first.
+func (c *content) close() error {
+	if c.compressor != nil {
+		c.compressor.Close()
+	}
+	if c.bundle != nil {
+		return c.bundle.Close()
+	}
+	if c.single.file == nil {
+		return nil
+	}
+	err := c.single.Close()
+	c.single.file = nil
+	return err
+}
+
+// executable says whether a layer's file can be run. A bundle's files have their
+// modes in the archive.
+func (c *content) executable() bool { return c.single != nil && c.single.executable }
+
+// identities are those of the files as they were opened.
+func (c *content) identities() []identity {
+	if c.bundle != nil {
+		return c.bundle.opened
+	}
+	return []identity{identify(c.single.before)}
 }

@@ -51,7 +51,7 @@ func plan(t *testing.T, dir, text string) (*build.Plan, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := build.NewPlan(dir, f, "Modelfile")
+	p, err := build.NewPlan(dir, f, "Modelfile", false)
 	if err == nil {
 		t.Cleanup(func() { p.Close() })
 	}
@@ -59,7 +59,7 @@ func plan(t *testing.T, dir, text string) (*build.Plan, error) {
 }
 
 // built builds and reads the artifact back.
-func built(t *testing.T, dir, text string, o build.Options) (*build.Result, *modelpack.Artifact, *memstore.Store) {
+func built(t *testing.T, dir, text string, layout build.Layout, o build.Options) (*build.Result, *modelpack.Artifact, *memstore.Store) {
 	t.Helper()
 	p, err := plan(t, dir, text)
 	if err != nil {
@@ -71,7 +71,11 @@ func built(t *testing.T, dir, text string, o build.Options) (*build.Result, *mod
 		t.Fatal(err)
 	}
 	defer session.Close()
-	r, err := p.Build(t.Context(), session, o)
+	layers, err := p.Layers(layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := p.Build(t.Context(), session, layers, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +88,15 @@ func built(t *testing.T, dir, text string, o build.Options) (*build.Result, *mod
 		t.Fatal(err)
 	}
 	return r, a, store
+}
+
+// all is the layout in which all layers have one format.
+func all(f modelpack.Format) build.Layout {
+	l := build.Layout{Formats: map[modelpack.Kind]modelpack.Format{}}
+	for _, k := range modelpack.Kinds() {
+		l.Formats[k] = f
+	}
+	return l
 }
 
 const golden = `NAME tiny-llama
@@ -106,7 +119,7 @@ func TestGoldenDigests(t *testing.T) {
 		modelpack.Tar: goldenDigest(t, "tar"),
 		modelpack.Raw: goldenDigest(t, "raw"),
 	} {
-		r, _, _ := built(t, "../testdata/model", golden, build.Options{Format: format})
+		r, _, _ := built(t, "../testdata/model", golden, all(format), build.Options{})
 		if got := r.Manifest.Digest.String(); got != want {
 			t.Errorf("%s: %s, want %s", format, got, want)
 		}
@@ -145,7 +158,7 @@ func TestSameInputSameDigest(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r, _, _ := built(t, dir, text, build.Options{Format: format, Concurrency: 1 + rnd.IntN(16)})
+			r, _, _ := built(t, dir, text, all(format), build.Options{Concurrency: 1 + rnd.IntN(16)})
 			if want == "" {
 				want = r.Manifest.Digest
 			} else if r.Manifest.Digest != want {
@@ -158,12 +171,12 @@ func TestSameInputSameDigest(t *testing.T) {
 func TestCreatedIsTheOnlyTime(t *testing.T) {
 	dir := write(t, t.TempDir(), map[string]string{"a": "a"})
 	when := time.Date(2026, 1, 31, 13, 0, 0, 5, time.FixedZone("", 3600))
-	_, a, store := built(t, dir, "MODEL a\n", build.Options{Created: &when})
+	_, a, store := built(t, dir, "MODEL a\n", build.Layout{}, build.Options{Created: &when})
 	data, _ := store.ReadAll(a.Manifest.Config)
 	if c, _ := modelpack.ParseConfig(data); c.Descriptor.CreatedAt == nil || c.Descriptor.CreatedAt.Format(time.RFC3339Nano) != "2026-01-31T12:00:00Z" {
 		t.Errorf("createdAt in %s", data)
 	}
-	_, b, _ := built(t, dir, "MODEL a\n", build.Options{})
+	_, b, _ := built(t, dir, "MODEL a\n", build.Layout{}, build.Options{})
 	if a.Layers[0].Digest != b.Layers[0].Digest {
 		t.Error("the creation time got into a layer")
 	}
@@ -179,7 +192,7 @@ func TestLayers(t *testing.T) {
 		"run": "#!/bin/sh", "elf": "\x7fELF\x02", "macho": "\xcf\xfa\xed\xfe", "data.csv": "1,2", "README.md": "hi", "empty": "",
 	})
 	text := "DOC README.md\nDATASET *.csv\nCODE {run,elf,macho}\nMODEL **/*.bin\nMODEL empty\nCONFIG *.json\n"
-	_, a, store := built(t, dir, text, build.Options{Concurrency: 3})
+	_, a, store := built(t, dir, text, build.Layout{}, build.Options{Concurrency: 3})
 	var got []string
 	for _, l := range a.Layers {
 		got = append(got, l.Kind.String()+" "+l.Path)
@@ -263,7 +276,7 @@ func checkConfig(t *testing.T, store *memstore.Store, a *modelpack.Artifact) {
 
 func TestRawLayers(t *testing.T) {
 	dir := write(t, t.TempDir(), map[string]string{"sub/a.bin": "same", "b.bin": "same", "run.sh": "#!/bin/sh"})
-	_, a, store := built(t, dir, "MODEL **/*.bin\nCODE run.sh\n", build.Options{Format: modelpack.Raw})
+	_, a, store := built(t, dir, "MODEL **/*.bin\nCODE run.sh\n", all(modelpack.Raw), build.Options{})
 	if len(a.Layers) != 3 || a.Layers[0].Digest != a.Layers[1].Digest {
 		t.Fatalf("layers %v, want two of one digest and one more", a.Layers)
 	}
@@ -313,7 +326,7 @@ TOOLUSAGE false
 REWARD false
 KNOWLEDGECUTOFF 2025-01-31
 MODEL a
-`, build.Options{})
+`, build.Layout{}, build.Options{})
 	data, _ := store.ReadAll(a.Manifest.Config)
 	const want = `{"descriptor":{"authors":["one","two"],"family":"f","name":"n","docURL":"https://doc","sourceURL":"https://source","version":"1.0","revision":"abc","vendor":"V","licenses":["MIT","Apache-2.0"],"title":"A Title","description":"What it is"},` +
 		`"modelfs":{"type":"layers","diffIds":["DIFFID"]},` +
@@ -432,11 +445,12 @@ func TestFileThatChanges(t *testing.T) {
 			}
 			store := memstore.New()
 			session, _ := store.Begin(t.Context())
+			layers, _ := p.Layers(build.Layout{})
 			_, err = p.Build(t.Context(), &meddler{Session: session, meddle: func() {
 				if err := change(path); err != nil {
 					t.Error(err)
 				}
-			}}, build.Options{})
+			}}, layers, build.Options{})
 			if err == nil || !strings.Contains(err.Error(), "w.bin changed while it was read") {
 				t.Errorf("error %v, want one that names the file", err)
 			}
@@ -453,7 +467,8 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	session, _ := memstore.New().Begin(t.Context())
-	if _, err := p.Build(ctx, session, build.Options{}); !errors.Is(err, context.Canceled) {
+	layers, _ := p.Layers(build.Layout{})
+	if _, err := p.Build(ctx, session, layers, build.Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 }
@@ -474,7 +489,8 @@ func TestOthersAcceptTheStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := p.Build(t.Context(), session, build.Options{Concurrency: 2})
+	layers, _ := p.Layers(build.Layout{})
+	r, err := p.Build(t.Context(), session, layers, build.Options{Concurrency: 2})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -30,7 +29,7 @@ type Plan struct {
 	// Warnings are worth telling a person: globs that match nothing.
 	Warnings []string
 
-	root      *os.Root
+	tree      *tree
 	modelfile *modelfile.File
 	// name is what positions in errors call the Modelfile.
 	name string
@@ -38,50 +37,24 @@ type Plan struct {
 
 // NewPlan finds the files that the Modelfile f names below dir. All mistakes are
 // reported at once, each with its place in the Modelfile, which errors call
-// name. Close the plan after use.
-func NewPlan(dir string, f *modelfile.File, name string) (*Plan, error) {
-	root, err := openRoot(dir)
+// name. Links are followed within dir, to the blobs of the Hugging Face cache
+// that dir is a snapshot of, and with followLinks anywhere. Close the plan after
+// use.
+func NewPlan(dir string, f *modelfile.File, name string, followLinks bool) (*Plan, error) {
+	tree, err := openTree(dir, followLinks)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{root: root, modelfile: f, name: name}
+	p := &Plan{tree: tree, modelfile: f, name: name}
 	if err := p.selectFiles(); err != nil {
-		root.Close()
+		tree.close()
 		return nil, err
 	}
 	return p, nil
 }
 
-func openRoot(dir string) (*os.Root, error) {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil, fmt.Errorf("model directory: %w", err)
-	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("model directory %s: is a file", dir)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fmt.Errorf("model directory: %w", err)
-	}
-	return root, nil
-}
-
 // Close releases the directory.
-func (p *Plan) Close() error { return p.root.Close() }
-
-// Size is the number of bytes of all layers in the given format.
-func (p *Plan) Size(format modelpack.Format) int64 {
-	var size int64
-	for _, f := range p.Files {
-		size += f.Size
-		if format != modelpack.Raw {
-			header, _ := tarHeader(f.Path, f.Size, 0)
-			size += int64(len(header) + len(tarTrailer(f.Size)))
-		}
-	}
-	return size
-}
+func (p *Plan) Close() error { return p.tree.close() }
 
 // glob is a pattern of the Modelfile and how many files it names.
 type glob struct {
@@ -120,7 +93,7 @@ func (p *Plan) selectFiles() error {
 		}
 	}
 	if len(p.Files) == 0 {
-		return modelfile.NewSyntaxError(p.name, 1, 1, "names no file in "+p.root.Name(), "add lines such as: MODEL *.safetensors")
+		return modelfile.NewSyntaxError(p.name, 1, 1, "names no file in "+p.tree.dir, "add lines such as: MODEL *.safetensors")
 	}
 	slices.SortFunc(p.Files, func(a, b File) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Path, b.Path))
@@ -147,12 +120,12 @@ func (p *Plan) literal(pattern modelfile.Pattern, name string) (File, error) {
 	if err := modelpack.CheckPath(clean); err != nil {
 		return File{}, p.errorAt(pattern, "", "%v", err)
 	}
-	info, err := p.root.Stat(clean)
+	info, err := p.tree.stat(clean)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return File{}, p.errorAt(pattern, "", "%s: no such file in %s", name, p.root.Name())
+		return File{}, p.errorAt(pattern, "", "%s: no such file in %s", name, p.tree.dir)
 	case err != nil:
-		return File{}, p.errorAt(pattern, "", "%s: %v", name, errors.Unwrap(err))
+		return File{}, p.errorAt(pattern, hintOf(err), "%s: %v", name, err)
 	case info.IsDir():
 		return File{}, p.errorAt(pattern, "to take everything below it: "+clean+"/**", "%s is a directory", name)
 	case !info.Mode().IsRegular():
@@ -173,9 +146,9 @@ func (p *Plan) newGlob(pattern modelfile.Pattern) (*glob, error) {
 // first glob that matches.
 func (p *Plan) expand(globs []*glob, taken map[string]modelpack.Kind) error {
 	var errs []error
-	err := fs.WalkDir(p.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(p.tree.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return fmt.Errorf("walking %s: %w", p.root.Name(), err)
+			return fmt.Errorf("walking %s: %w", p.tree.dir, err)
 		}
 		if d.IsDir() {
 			if name == modelpack.StateDir {
@@ -218,10 +191,10 @@ func firstMatch(globs []*glob, name string) *glob {
 // matched looks at a file that a glob matches. A link to a directory is not
 // followed and is nobody's file.
 func (p *Plan) matched(g *glob, name string, d fs.DirEntry) (File, bool, error) {
-	info, err := p.root.Stat(name)
+	info, err := p.tree.stat(name)
 	switch {
 	case err != nil:
-		return File{}, false, p.errorAt(g.Pattern, "", "%s: %v", name, errors.Unwrap(err))
+		return File{}, false, p.errorAt(g.Pattern, hintOf(err), "%s: %v", name, err)
 	case info.IsDir():
 		return File{}, false, nil
 	case !info.Mode().IsRegular():
@@ -231,6 +204,15 @@ func (p *Plan) matched(g *glob, name string, d fs.DirEntry) (File, bool, error) 
 		return File{}, false, p.errorAt(g.Pattern, "", "%v", err)
 	}
 	return File{Path: name, Kind: g.Kind, Size: info.Size()}, true, nil
+}
+
+// hintOf is the advice that an error carries.
+func hintOf(err error) string {
+	var h *hintError
+	if errors.As(err, &h) {
+		return h.hint
+	}
+	return ""
 }
 
 // describe names a kind of file that cannot be packaged.

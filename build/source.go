@@ -3,70 +3,27 @@ package build
 import (
 	"archive/tar"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"time"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/modelpack"
 )
 
-// source is a file opened to become a layer.
-type source struct {
-	*blob.Layer
-	file       *os.File
-	path       string
-	before     fs.FileInfo
-	format     modelpack.Format
-	executable bool
-}
-
-// open opens a file and dresses it as a layer of the given format.
-func (p *Plan) open(file File, format modelpack.Format) (_ *source, err error) {
-	f, err := p.root.Open(file.Path)
-	if err != nil {
-		return nil, fmt.Errorf("packaging %s: %w", file.Path, err)
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-		}
-	}()
-	s := &source{file: f, path: file.Path, format: format}
-	if s.before, err = f.Stat(); err != nil {
-		return nil, fmt.Errorf("packaging %s: %w", file.Path, err)
-	}
-	if s.executable, err = isExecutable(f); err != nil {
-		return nil, fmt.Errorf("packaging %s: %w", file.Path, err)
-	}
-	return s, s.dress()
-}
-
-// dress puts header and trailer around the file.
-func (s *source) dress() error {
-	size := s.before.Size()
-	if s.format == modelpack.Raw {
-		s.Layer = blob.NewLayer(nil, s.file, size, nil)
-		return nil
-	}
-	s.format = modelpack.Tar
-	header, err := tarHeader(s.path, size, modelpack.Mode(s.executable))
-	if err != nil {
-		return fmt.Errorf("packaging %s: %w", s.path, err)
-	}
-	s.Layer = blob.NewLayer(header, s.file, size, tarTrailer(size))
-	return nil
-}
-
 const tarBlock = 512
 
-// tarHeader is the header of a file that is alone in its archive: USTAR where
-// that holds the name and the size, PAX where it does not.
+// tarEnd ends an archive: two zero blocks, and nothing after them, since some
+// readers refuse more.
+var tarEnd = make([]byte, 2*tarBlock)
+
+// padding is what fills the last block of a file of size bytes.
+func padding(size int64) int64 { return (tarBlock - size%tarBlock) % tarBlock }
+
+// tarHeader is the header of a file: USTAR where that holds the name and the
+// size, PAX where it does not.
 func tarHeader(name string, size, mode int64) ([]byte, error) {
 	var buf bytes.Buffer
 	err := tar.NewWriter(&buf).WriteHeader(&tar.Header{
@@ -77,13 +34,6 @@ func tarHeader(name string, size, mode int64) ([]byte, error) {
 		ModTime:  time.Unix(0, 0),
 	})
 	return buf.Bytes(), err
-}
-
-// tarTrailer fills the last block and ends the archive with two zero blocks and
-// nothing after them: some readers refuse more.
-func tarTrailer(size int64) []byte {
-	padding := (tarBlock - size%tarBlock) % tarBlock
-	return make([]byte, padding+2*tarBlock)
 }
 
 // executableMagics start a file that can be run: a script, ELF, Mach-O in
@@ -108,37 +58,73 @@ func isExecutable(r io.ReaderAt) (bool, error) {
 	return false, nil
 }
 
-// annotations describe the layer's file in the manifest. Only raw layers have a
-// title: a tool that goes by it would save an archive under the file's name.
-func (s *source) annotations() (map[string]string, error) {
-	metadata, err := json.Marshal(modelpack.NewFileMetadata(s.path, s.before.Size(), s.executable))
+// source is a file that is open to become a layer or a part of one.
+type source struct {
+	*blob.Layer
+	path       string
+	file       *os.File
+	before     fs.FileInfo
+	executable bool
+}
+
+// open opens a file and puts a header before it and padding and end behind it,
+// unless it is to be raw.
+func (p *Plan) open(f File, format modelpack.Format, end []byte) (_ *source, err error) {
+	file, err := p.tree.open(f.Path)
 	if err != nil {
 		return nil, err
 	}
-	annotations := map[string]string{
-		modelpack.AnnotationFilepath:     s.path,
-		modelpack.AnnotationFileMetadata: string(metadata),
+	s := &source{path: f.Path, file: file}
+	defer func() {
+		if err != nil {
+			file.Close()
+		}
+	}()
+	if s.before, err = file.Stat(); err != nil {
+		return nil, err
 	}
-	if s.format == modelpack.Raw {
-		annotations[ocispec.AnnotationTitle] = s.path
+	if s.executable, err = isExecutable(file); err != nil {
+		return nil, err
 	}
-	return annotations, nil
+	size := s.before.Size()
+	if format == modelpack.Raw {
+		s.Layer = blob.NewLayer(nil, file, size, nil)
+		return s, nil
+	}
+	header, err := tarHeader(f.Path, size, modelpack.Mode(s.executable))
+	if err != nil {
+		return nil, err
+	}
+	trailer := append(make([]byte, padding(size)), end...)
+	s.Layer = blob.NewLayer(header, file, size, trailer)
+	return s, nil
 }
 
-// reader reads the layer once. It ends in an error if the file changed since it
-// was opened.
-func (s *source) reader(o Observer) io.Reader {
-	return &guardedReader{r: io.NewSectionReader(s.Layer, 0, s.Size()), s: s, o: o}
+// changed says whether the file is still the one that was opened.
+func (s *source) changed() error {
+	after, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	if identify(after) != identify(s.before) {
+		return fmt.Errorf("%s changed while it was read", s.path)
+	}
+	return nil
 }
 
-// guardedReader watches the file and reports progress.
-type guardedReader struct {
+// reader reads the source once, and ends in an error if the file changed.
+func (s *source) reader(o Observer) *sourceReader {
+	return &sourceReader{r: io.NewSectionReader(s.Layer, 0, s.Size()), s: s, o: o}
+}
+
+// sourceReader watches its file and reports progress.
+type sourceReader struct {
 	r io.Reader
 	s *source
 	o Observer
 }
 
-func (g *guardedReader) Read(p []byte) (int, error) {
+func (g *sourceReader) Read(p []byte) (int, error) {
 	n, err := g.r.Read(p)
 	if g.o != nil && n > 0 {
 		g.o.Observe("data", g.s.path, int64(n), 0, 0)
@@ -151,14 +137,75 @@ func (g *guardedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// changed says whether the file is still the one that was opened.
-func (s *source) changed() error {
-	after, err := s.file.Stat()
+// File is the file whose bytes are all that Read will return, nil if there are
+// others too. A store that can clone files asks for it.
+func (g *sourceReader) File() *os.File {
+	if g.s.Size() != g.s.before.Size() {
+		return nil
+	}
+	return g.s.file
+}
+
+// Redirect has Read return the bytes of a clone of the file.
+func (g *sourceReader) Redirect(clone io.ReaderAt) {
+	g.r = io.NewSectionReader(clone, 0, g.s.Size())
+}
+
+// bundle reads an archive of several files, of which one at a time is open.
+type bundle struct {
+	plan   *Plan
+	files  []File
+	o      Observer
+	opened []identity
+
+	current *source
+	reader  io.Reader
+}
+
+// Read implements [io.Reader].
+func (b *bundle) Read(p []byte) (int, error) {
+	for {
+		if b.reader == nil {
+			if err := b.next(); err != nil {
+				return 0, err
+			}
+		}
+		n, err := b.reader.Read(p)
+		if err != io.EOF {
+			return n, err
+		}
+		b.Close()
+		if n > 0 {
+			return n, nil
+		}
+	}
+}
+
+// next opens the next file. The last one carries the end of the archive.
+func (b *bundle) next() error {
+	if len(b.files) == 0 {
+		return io.EOF
+	}
+	var end []byte
+	if len(b.files) == 1 {
+		end = tarEnd
+	}
+	s, err := b.plan.open(b.files[0], modelpack.Tar, end)
 	if err != nil {
 		return err
 	}
-	if after.Size() != s.before.Size() || !after.ModTime().Equal(s.before.ModTime()) {
-		return fmt.Errorf("%s changed while it was read", s.path)
-	}
+	b.files = b.files[1:]
+	b.opened = append(b.opened, identify(s.before))
+	b.current, b.reader = s, s.reader(b.o)
 	return nil
+}
+
+// Close closes the file that is open.
+func (b *bundle) Close() error {
+	if b.current == nil {
+		return nil
+	}
+	err := b.current.Close()
+	b.current, b.reader = nil, nil
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,20 +28,26 @@ import (
 const modelfileName = "Modelfile"
 
 type buildOptions struct {
-	target      string
-	modelfile   string
-	raw         bool
-	concurrency int
-	created     string
-	format      formatFlag
+	target       string
+	modelfile    string
+	raw          bool
+	layerFormats []string
+	bundles      []string
+	flat         bool
+	followLinks  bool
+	noCache      bool
+	concurrency  int
+	created      string
+	format       formatFlag
 }
 
-// built is what a build prints.
+// built is what a build prints. Sizes are in bytes.
 type built struct {
 	Reference string
 	Digest    string
 	Layers    int
 	Size      int64
+	Read      int64 // of layers that were made anew
 }
 
 func (a *app) newBuildCommand() *cobra.Command {
@@ -65,7 +72,12 @@ this build and not written.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&o.target, "target", "t", "", "reference of the artifact: host/repository:tag")
 	flags.StringVarP(&o.modelfile, "modelfile", "f", "", "Modelfile to use (default DIR/Modelfile)")
-	flags.BoolVar(&o.raw, "raw", false, "layers are the files themselves instead of tar archives of one file")
+	flags.BoolVar(&o.raw, "raw", false, "layers are the files themselves: --layer-format raw")
+	flags.StringSliceVar(&o.layerFormats, "layer-format", nil, "format of layers: tar (the default), raw, tar+gzip or tar+zstd; of one kind: doc=tar+zstd")
+	flags.StringSliceVar(&o.bundles, "bundle", nil, "kinds whose files share one layer, such as code,dataset,doc")
+	flags.BoolVar(&o.flat, "flat", false, "title raw layers by base name, for tools that take no / there (podman)")
+	flags.BoolVar(&o.followLinks, "follow-links", false, "follow links that lead out of DIR")
+	flags.BoolVar(&o.noCache, "no-cache", false, "read every file, even if it did not change since the last build")
 	flags.IntVarP(&o.concurrency, "concurrency", "c", runtime.NumCPU(), "files to read at once")
 	flags.StringVar(&o.created, "created", "", "creation time to record, as RFC 3339 or 'now' (default $SOURCE_DATE_EPOCH, else none)")
 	o.format.register(cmd, formatTable)
@@ -85,7 +97,11 @@ func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
 	if err != nil {
 		return err
 	}
-	plan, err := makePlan(cmd, o.modelfile, dir)
+	layout, err := o.layout()
+	if err != nil {
+		return err
+	}
+	plan, err := o.plan(cmd, dir)
 	if err != nil {
 		return err
 	}
@@ -93,17 +109,21 @@ func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
 	for _, w := range plan.Warnings {
 		note(cmd, "warning: %s", w)
 	}
+	layers, err := plan.Layers(layout)
+	if err != nil {
+		return err
+	}
 	store, err := a.store()
 	if err != nil {
 		return err
 	}
 	reporter := a.reporter(cmd)
-	layers := layerFormat(o.raw)
-	reporter.Start("building", plan.Size(layers), len(plan.Files))
-	result, err := buildInto(cmd.Context(), store, ref, plan, build.Options{
-		Format:      layers,
+	reporter.Start("building", totalSize(layers), len(layers))
+	result, err := buildInto(cmd.Context(), store, ref, plan, layers, build.Options{
 		Concurrency: o.concurrency,
 		Created:     created,
+		Flat:        o.flat,
+		Cache:       o.cache(),
 		Observer:    reporter,
 	})
 	reporter.Stop()
@@ -114,13 +134,13 @@ func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
 }
 
 // buildInto builds in a session of its own and moves the tag last.
-func buildInto(ctx context.Context, store *storage.Store, ref registry.Reference, plan *build.Plan, o build.Options) (*build.Result, error) {
+func buildInto(ctx context.Context, store *storage.Store, ref registry.Reference, plan *build.Plan, layers []build.Layer, o build.Options) (*build.Result, error) {
 	session, err := store.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer session.Close()
-	result, err := plan.Build(ctx, session, o)
+	result, err := plan.Build(ctx, session, layers, o)
 	if err != nil {
 		return nil, err
 	}
@@ -128,17 +148,71 @@ func buildInto(ctx context.Context, store *storage.Store, ref registry.Reference
 }
 
 func printBuilt(cmd *cobra.Command, format formatFlag, ref registry.Reference, r *build.Result) error {
-	v := built{Reference: ref.String(), Digest: r.Manifest.Digest.String(), Layers: r.Layers, Size: r.Size}
+	v := built{Reference: ref.String(), Digest: r.Manifest.Digest.String(), Layers: r.Layers, Size: r.Size, Read: r.Read}
 	return format.print(cmd, v, func(w io.Writer) {
 		fmt.Fprintf(w, "built %s\n%s  %s  %s\n", v.Reference, v.Digest, plural(v.Layers, "layer"), progress.Bytes(v.Size))
 	})
 }
 
-func layerFormat(raw bool) modelpack.Format {
-	if raw {
-		return modelpack.Raw
+func totalSize(layers []build.Layer) int64 {
+	var size int64
+	for _, l := range layers {
+		size += l.Size()
 	}
-	return modelpack.Tar
+	return size
+}
+
+// layout reads --raw, --layer-format, --bundle and --flat.
+func (o *buildOptions) layout() (build.Layout, error) {
+	l := build.Layout{Formats: make(map[modelpack.Kind]modelpack.Format), Flat: o.flat}
+	formats := o.layerFormats
+	if o.raw {
+		formats = append([]string{string(modelpack.Raw)}, formats...)
+	}
+	// Those for all kinds first: one for a kind stands out, in any order.
+	for _, general := range []bool{true, false} {
+		for _, s := range formats {
+			name, format, named := strings.Cut(s, "=")
+			if named == general {
+				continue
+			}
+			kinds := modelpack.Kinds()
+			if named {
+				k, err := modelpack.ParseKind(name)
+				if err != nil {
+					return l, fmt.Errorf("--layer-format %q: %w", s, err)
+				}
+				kinds = []modelpack.Kind{k}
+			} else {
+				format = name
+			}
+			f, err := modelpack.ParseFormat(format)
+			if err != nil {
+				return l, fmt.Errorf("--layer-format %q: %w", s, err)
+			}
+			for _, k := range kinds {
+				l.Formats[k] = f
+			}
+		}
+	}
+	for _, s := range o.bundles {
+		k, err := modelpack.ParseKind(s)
+		if err != nil {
+			return l, fmt.Errorf("--bundle %q: %w", s, err)
+		}
+		l.Bundles = append(l.Bundles, k)
+	}
+	return l, nil
+}
+
+// cache is the digest cache of the user, nil if there is none or it is not
+// wanted.
+func (o *buildOptions) cache() build.Cache {
+	dir, err := os.UserCacheDir()
+	if err != nil || o.noCache {
+		return nil
+	}
+	return storage.OpenCache(filepath.Join(dir, "tare", "digests"))
 }
 
 // parseTagged reads a reference that names a tag to be written.
@@ -150,20 +224,21 @@ func parseTagged(s string) (registry.Reference, error) {
 	return ref, err
 }
 
-// makePlan reads the Modelfile, or generates one, and finds its files in dir.
-func makePlan(cmd *cobra.Command, path, dir string) (*build.Plan, error) {
-	name := path
+// plan reads the Modelfile, or generates one, and finds its files in dir.
+func (o *buildOptions) plan(cmd *cobra.Command, dir string) (*build.Plan, error) {
+	name := o.modelfile
 	if name == "" {
 		name = filepath.Join(dir, modelfileName)
 	}
 	f, err := readModelfile(name)
-	if errors.Is(err, fs.ErrNotExist) && path == "" {
-		return generatedPlan(cmd, dir)
+	if errors.Is(err, fs.ErrNotExist) && o.modelfile == "" {
+		name = "generated Modelfile"
+		f, err = generatedModelfile(cmd, dir)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return build.NewPlan(dir, f, name)
+	return build.NewPlan(dir, f, name, o.followLinks)
 }
 
 func readModelfile(path string) (*modelfile.File, error) {
@@ -175,7 +250,7 @@ func readModelfile(path string) (*modelfile.File, error) {
 	return modelfile.Parse(path, file)
 }
 
-func generatedPlan(cmd *cobra.Command, dir string) (*build.Plan, error) {
+func generatedModelfile(cmd *cobra.Command, dir string) (*modelfile.File, error) {
 	r, err := generate.Generate(dir, generate.Options{})
 	if err != nil {
 		return nil, err
@@ -184,7 +259,7 @@ func generatedPlan(cmd *cobra.Command, dir string) (*build.Plan, error) {
 	for _, n := range r.Notes {
 		note(cmd, "note: %s", n)
 	}
-	return build.NewPlan(dir, r.File, "generated Modelfile")
+	return r.File, nil
 }
 
 // creationTime is the time to record, if any: the flag's, else the environment's.

@@ -223,7 +223,7 @@ func fileSize(l modelpack.Layer) (int64, bool) {
 	if l.Format == modelpack.Raw {
 		return l.Size, true
 	}
-	if l.Metadata != nil && l.Path != "" && path.Base(l.Path) == l.Metadata.Name {
+	if l.Metadata != nil && !modelpack.IsDir(l.Metadata) && l.Path != "" && path.Base(l.Path) == l.Metadata.Name {
 		return l.Metadata.Size, true
 	}
 	return 0, false

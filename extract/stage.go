@@ -119,7 +119,7 @@ func inflated(size int64) int64 {
 // archive stages the entries of a tar stream whose files have at most limit
 // bytes in all.
 func (s *stager) archive(r io.Reader, limit int64) error {
-	if s.left = limit; s.layer.Metadata != nil && s.layer.Metadata.Size > 0 && s.layer.Path != "." {
+	if s.left = limit; s.layer.Metadata != nil && s.layer.Metadata.Size > 0 && !modelpack.IsDir(s.layer.Metadata) {
 		s.left = min(limit, s.layer.Metadata.Size)
 	}
 	tr := tar.NewReader(r)

@@ -27,6 +27,16 @@ var kinds = [...]struct{ name, word string }{
 	Doc:     {"doc", "doc"},
 }
 
+// ParseKind reverses [Kind.String].
+func ParseKind(s string) (Kind, error) {
+	for k, kind := range kinds {
+		if kind.name == s {
+			return Kind(k), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown kind %q: one of config, model, code, dataset, doc", s)
+}
+
 // Kinds lists all kinds in layer order.
 func Kinds() []Kind { return []Kind{Config, Model, Code, Dataset, Doc} }
 
@@ -54,6 +64,14 @@ const (
 
 // formats lists all formats.
 var formats = []Format{Raw, Tar, TarGzip, TarZstd}
+
+// ParseFormat reads the name of a format.
+func ParseFormat(s string) (Format, error) {
+	if f := Format(s); slices.Contains(formats, f) {
+		return f, nil
+	}
+	return "", fmt.Errorf("unknown format %q: one of tar, raw, tar+gzip, tar+zstd", s)
+}
 
 const (
 	mediaTypePrefix = "application/vnd.cncf.model."

@@ -182,6 +182,20 @@ func NewFileMetadata(path string, size int64, executable bool) FileMetadata {
 	}
 }
 
+// NewDirMetadata describes a directory that stands for the files in it, of size
+// bytes together.
+func NewDirMetadata(path string, size int64) FileMetadata {
+	m := NewFileMetadata(path, size, true)
+	m.Typeflag = typeDir
+	return m
+}
+
+// typeDir is how other tools write that metadata is a directory's.
+const typeDir = 5
+
+// IsDir says whether metadata is that of a directory.
+func IsDir(m *FileMetadata) bool { return m.Typeflag == typeDir || m.Typeflag == '5' }
+
 // Mode is the permission that a file has in an artifact.
 func Mode(executable bool) int64 {
 	if executable {

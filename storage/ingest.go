@@ -23,7 +23,11 @@ func (ss *Session) Ingest(ctx context.Context, r io.Reader) (digest.Digest, int6
 		return "", 0, fmt.Errorf("ingesting: %w", err)
 	}
 	defer os.Remove(f.Name()) // no longer there if all went well
-	d, n, err := ss.store.copyHashed(ctx, f, r)
+	var w io.Writer = f
+	if cloneInto(f, r) {
+		w = io.Discard
+	}
+	d, n, err := ss.store.copyHashed(ctx, w, r)
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = ss.publish(f.Name(), d, n)
 	}

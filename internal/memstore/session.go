@@ -43,6 +43,9 @@ func (ss *Session) Has(desc ocispec.Descriptor) (bool, error) {
 	return err == nil, nil
 }
 
+// Reserve always finds room.
+func (ss *Session) Reserve(int64) error { return ss.Rely() }
+
 // Ingest stores what r has to say, nothing if r fails.
 func (ss *Session) Ingest(ctx context.Context, r io.Reader) (digest.Digest, int64, error) {
 	if err := errors.Join(ss.Rely(), ctx.Err()); err != nil {

@@ -1,0 +1,98 @@
+package build
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/tareml/tare/modelpack"
+)
+
+// Cache remembers small values. What is lost is computed again.
+type Cache interface {
+	Get(key string) ([]byte, bool)
+	Put(key string, value []byte)
+}
+
+// cacheVersion changes when the same files would become other layers.
+const cacheVersion = 1
+
+// remembered is what a cache holds of a layer.
+type remembered struct {
+	Digest     digest.Digest
+	DiffID     digest.Digest
+	Size       int64
+	Executable bool
+}
+
+// cacheKey names the content of a layer without reading it: the files by their
+// identity, what stands before each in the archive, and the format. The mode in
+// a header follows from content and so needs no place in the key. It is empty
+// if the layer cannot be remembered.
+func cacheKey(l Layer, ids []identity) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %s\n", cacheVersion, l.Format)
+	for i, f := range l.Files {
+		if !ids[i].known {
+			return ""
+		}
+		writeIdentity(h, ids[i])
+		if l.Format != modelpack.Raw {
+			header, err := tarHeader(f.Path, ids[i].Size, 0)
+			if err != nil {
+				return ""
+			}
+			h.Write(header)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func writeIdentity(w io.Writer, i identity) {
+	fmt.Fprintf(w, "%d %d %d %d %d\n", i.Dev, i.Ino, i.Size, i.MTime, i.CTime)
+}
+
+// recall looks a layer up. It reads no content.
+func (b *builder) recall(l Layer) (built, bool, error) {
+	if b.o.Cache == nil {
+		return built{}, false, nil
+	}
+	ids := make([]identity, len(l.Files))
+	for i, f := range l.Files {
+		info, err := b.plan.tree.stat(f.Path)
+		if err != nil {
+			return built{}, false, fmt.Errorf("packaging %s: %w", f.Path, err)
+		}
+		ids[i] = identify(info)
+	}
+	var r remembered
+	if data, ok := b.o.Cache.Get(cacheKey(l, ids)); !ok || json.Unmarshal(data, &r) != nil {
+		return built{}, false, nil
+	}
+	result, err := b.finish(l, r, ids)
+	if err != nil {
+		return built{}, false, nil
+	}
+	present, err := b.store.Has(result.desc)
+	return result, present, err
+}
+
+// remember saves what a layer became, unless its files are so fresh that a
+// change might not show.
+func (b *builder) remember(l Layer, r remembered, ids []identity) {
+	if b.o.Cache == nil {
+		return
+	}
+	for _, id := range ids {
+		if !id.settled(b.start) {
+			return
+		}
+	}
+	if data, err := json.Marshal(r); err == nil {
+		b.o.Cache.Put(cacheKey(l, ids), data)
+	}
+}

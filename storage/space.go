@@ -1,0 +1,67 @@
+package storage
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// Reserve is an error if the file system of the store has no room for so many
+// bytes more. It sets nothing aside: it is there to fail before hours of work
+// rather than after.
+func (ss *Session) Reserve(bytes int64) error {
+	if bytes <= 0 {
+		return nil
+	}
+	free, err := freeBytes(ss.store.dir)
+	if err != nil || free >= bytes {
+		return nil // what cannot be told will show
+	}
+	return &hintError{
+		err:  fmt.Errorf("store %s: %s needed, %s free: %w", ss.store.dir, size(bytes), size(free), errNoSpace),
+		hint: "free some with tare prune, or use another disk with --store",
+	}
+}
+
+// size writes a number of bytes for people.
+func size(n int64) string {
+	const gib, mib = 1 << 30, 1 << 20
+	if n >= gib {
+		return fmt.Sprintf("%.1f GiB", float64(n)/gib)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/mib)
+}
+
+// CanClone says whether the store can take in f without copying it.
+func (ss *Session) CanClone(f *os.File) bool {
+	temp, err := ss.createTemp()
+	if err != nil {
+		return false
+	}
+	defer os.Remove(temp.Name())
+	defer temp.Close()
+	return clone(temp, f) == nil
+}
+
+// cloneable is a reader whose bytes are those of one file, from start to end.
+type cloneable interface {
+	// File is that file, nil if there is none after all.
+	File() *os.File
+	// Redirect lets the reader read its bytes from a clone of the file.
+	Redirect(clone io.ReaderAt)
+}
+
+// cloneInto makes temp a clone of the file behind r and has r read it, if r has
+// a file and the file system can.
+func cloneInto(temp *os.File, r io.Reader) bool {
+	c, ok := r.(cloneable)
+	if !ok {
+		return false
+	}
+	f := c.File()
+	if f == nil || clone(temp, f) != nil {
+		return false
+	}
+	c.Redirect(temp)
+	return true
+}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -156,6 +157,9 @@ func networkHint(err error) string {
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return fmt.Sprintf("check the name of the registry, %s", dns.Name)
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return "nothing listens there: is the registry running, and its name and port right?"
 	}
 	if strings.Contains(err.Error(), "malformed HTTP response") {
 		return "the registry may speak TLS: leave out --plain-http"

@@ -78,11 +78,13 @@ func (r *Repository) send(ctx context.Context, desc ocispec.Descriptor, src blob
 		if err := r.client.sleep(ctx, backoff(attempt)); err != nil {
 			return err
 		}
-		if present, hasErr := r.has(ctx, desc); present {
+		present, hasErr := r.has(ctx, desc)
+		if present {
 			report(desc.Size)
 			return nil
-		} else if hasErr != nil {
-			return errors.Join(err, hasErr)
+		}
+		if hasErr != nil && !passing(hasErr) {
+			return hasErr
 		}
 	}
 }

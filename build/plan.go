@@ -93,12 +93,21 @@ func (p *Plan) selectFiles() error {
 		}
 	}
 	if len(p.Files) == 0 {
-		return modelfile.NewSyntaxError(p.name, 1, 1, "names no file in "+p.tree.dir, "add lines such as: MODEL *.safetensors")
+		return p.noFiles()
 	}
 	slices.SortFunc(p.Files, func(a, b File) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Path, b.Path))
 	})
 	return nil
+}
+
+// noFiles says that nothing is left to package, and which globs are why.
+func (p *Plan) noFiles() error {
+	err := fmt.Errorf("%s names no file in %s", p.name, p.tree.dir)
+	if len(p.Warnings) > 0 {
+		err = fmt.Errorf("%w (%s)", err, strings.Join(p.Warnings, "; "))
+	}
+	return &hintError{err, "name some, such as: MODEL *.safetensors"}
 }
 
 // errorAt is a mistake at the place of pattern.
@@ -147,13 +156,13 @@ func (p *Plan) newGlob(pattern modelfile.Pattern) (*glob, error) {
 func (p *Plan) expand(globs []*glob, taken map[string]modelpack.Kind) error {
 	var errs []error
 	err := fs.WalkDir(p.tree.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() && !p.enters(globs, name) {
+			return fs.SkipDir // whatever is wrong with it
+		}
 		if err != nil {
 			return fmt.Errorf("walking %s: %w", p.tree.dir, err)
 		}
 		if d.IsDir() {
-			if name == modelpack.StateDir {
-				return fs.SkipDir
-			}
 			return nil
 		}
 		g := firstMatch(globs, name)
@@ -177,6 +186,11 @@ func (p *Plan) expand(globs []*glob, taken map[string]modelpack.Kind) error {
 		}
 	}
 	return errors.Join(append(errs, err)...)
+}
+
+// enters says whether a directory may hold files of the artifact.
+func (p *Plan) enters(globs []*glob, dir string) bool {
+	return dir != modelpack.StateDir && slices.ContainsFunc(globs, func(g *glob) bool { return modelfile.Reaches(g.clean, dir) })
 }
 
 func firstMatch(globs []*glob, name string) *glob {

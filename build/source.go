@@ -3,6 +3,7 @@ package build
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"io/fs"
@@ -36,26 +37,32 @@ func tarHeader(name string, size, mode int64) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// executableMagics start a file that can be run: a script, ELF, Mach-O in
-// either byte order and width, and universal Mach-O.
+// executableMagics start a file that can be run: a script, ELF, and Mach-O in
+// either byte order and width.
 var executableMagics = []string{
 	"#!", "\x7fELF",
-	"\xfe\xed\xfa\xce", "\xfe\xed\xfa\xcf", "\xce\xfa\xed\xfe", "\xcf\xfa\xed\xfe", "\xca\xfe\xba\xbe",
+	"\xfe\xed\xfa\xce", "\xfe\xed\xfa\xcf", "\xce\xfa\xed\xfe", "\xcf\xfa\xed\xfe",
 }
 
 // isExecutable goes by content: permission bits get lost between file systems.
 func isExecutable(r io.ReaderAt) (bool, error) {
-	var magic [4]byte
-	n, err := r.ReadAt(magic[:], 0)
+	var start [8]byte
+	n, err := r.ReadAt(start[:], 0)
 	if err != nil && err != io.EOF {
 		return false, err
 	}
 	for _, m := range executableMagics {
-		if bytes.HasPrefix(magic[:n], []byte(m)) {
+		if bytes.HasPrefix(start[:n], []byte(m)) {
 			return true, nil
 		}
 	}
-	return false, nil
+	return isUniversal(start[:n]), nil
+}
+
+// isUniversal knows universal Mach-O from Java classes, which start alike: what
+// follows is a small number of architectures, and not a version from 45 on.
+func isUniversal(start []byte) bool {
+	return len(start) == 8 && string(start[:4]) == "\xca\xfe\xba\xbe" && binary.BigEndian.Uint32(start[4:]) < 45
 }
 
 // source is a file that is open to become a layer or a part of one.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tareml/tare/build"
 	"github.com/tareml/tare/modelfile"
@@ -28,7 +29,7 @@ import (
 const modelfileName = "Modelfile"
 
 type buildOptions struct {
-	target       string
+	targets      []string
 	modelfile    string
 	raw          bool
 	layerFormats []string
@@ -36,7 +37,7 @@ type buildOptions struct {
 	flat         bool
 	followLinks  bool
 	noCache      bool
-	concurrency  int
+	concurrency  concurrency
 	created      string
 	format       formatFlag
 }
@@ -53,8 +54,9 @@ type built struct {
 func (a *app) newBuildCommand() *cobra.Command {
 	var o buildOptions
 	cmd := &cobra.Command{
-		Use:   "build -t REF [-f MODELFILE] DIR",
-		Short: "Package a model directory into the local store",
+		Use:        "build -t REF [-f MODELFILE] DIR",
+		SuggestFor: []string{"pack"},
+		Short:      "Package a model directory into the local store",
 		Long: `Package the files of DIR that its Modelfile names, one layer a file, into an
 artifact in the local store. The same files and the same Modelfile give the same
 digest on every machine.
@@ -70,34 +72,29 @@ this build and not written.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&o.target, "target", "t", "", "reference of the artifact: host/repository:tag")
-	flags.StringVarP(&o.modelfile, "modelfile", "f", "", "Modelfile to use (default DIR/Modelfile)")
+	flags.StringArrayVarP(&o.targets, "target", "t", nil, "reference of the artifact: host/repository:tag (repeatable)")
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "tag" { // docker's and kit's name for it
+			name = "target"
+		}
+		return pflag.NormalizedName(name)
+	})
+	flags.StringVarP(&o.modelfile, "modelfile", "f", "", "Modelfile, relative to the current directory (default DIR/Modelfile)")
 	flags.BoolVar(&o.raw, "raw", false, "layers are the files themselves: --layer-format raw")
-	flags.StringSliceVar(&o.layerFormats, "layer-format", nil, "format of layers: tar (the default), raw, tar+gzip or tar+zstd; of one kind: doc=tar+zstd")
+	flags.StringSliceVar(&o.layerFormats, "layer-format", nil, "tar (default), raw, tar+gzip, tar+zstd; of a kind: doc=tar+zstd")
 	flags.StringSliceVar(&o.bundles, "bundle", nil, "kinds whose files share one layer, such as code,dataset,doc")
-	flags.BoolVar(&o.flat, "flat", false, "title raw layers by base name, for tools that take no / there (podman)")
+	flags.BoolVar(&o.flat, "flat", false, "title raw layers by base name, as podman wants it")
 	flags.BoolVar(&o.followLinks, "follow-links", false, "follow links that lead out of DIR")
-	flags.BoolVar(&o.noCache, "no-cache", false, "read every file, even if it did not change since the last build")
-	flags.IntVarP(&o.concurrency, "concurrency", "c", runtime.NumCPU(), "files to read at once")
-	flags.StringVar(&o.created, "created", "", "creation time to record, as RFC 3339 or 'now' (default $SOURCE_DATE_EPOCH, else none)")
+	flags.BoolVar(&o.noCache, "no-cache", false, "read files that did not change, too")
+	o.concurrency.register(cmd, runtime.GOMAXPROCS(0), "files to read at once")
+	flags.StringVar(&o.created, "created", "", "creation time to record, RFC 3339 or now (default $SOURCE_DATE_EPOCH)")
 	o.format.register(cmd, formatTable)
 	cmd.MarkFlagRequired("target")
 	return cmd
 }
 
 func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
-	if err := o.format.check(); err != nil {
-		return err
-	}
-	ref, err := parseTagged(o.target)
-	if err != nil {
-		return err
-	}
-	created, err := creationTime(o.created, os.Getenv("SOURCE_DATE_EPOCH"))
-	if err != nil {
-		return err
-	}
-	layout, err := o.layout()
+	refs, layout, created, err := o.check()
 	if err != nil {
 		return err
 	}
@@ -117,24 +114,44 @@ func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
 	if err != nil {
 		return err
 	}
+	var result *build.Result
 	reporter := a.reporter(cmd)
-	reporter.Start("building", totalSize(layers), len(layers))
-	result, err := buildInto(cmd.Context(), store, ref, plan, layers, build.Options{
-		Concurrency: o.concurrency,
-		Created:     created,
-		Flat:        o.flat,
-		Cache:       o.cache(),
-		Observer:    reporter,
+	err = reporter.During("building", totalSize(layers), len(layers), func() (err error) {
+		result, err = buildInto(cmd.Context(), store, refs, plan, layers, build.Options{
+			Concurrency: int(o.concurrency),
+			Created:     created,
+			Flat:        o.flat,
+			Cache:       o.cache(),
+			Observer:    reporter,
+		})
+		return err
 	})
-	reporter.Stop()
 	if err != nil {
 		return err
 	}
-	return printBuilt(cmd, o.format, ref, result)
+	return printBuilt(cmd, o.format, refs, result)
 }
 
-// buildInto builds in a session of its own and moves the tag last.
-func buildInto(ctx context.Context, store *storage.Store, ref registry.Reference, plan *build.Plan, layers []build.Layer, o build.Options) (*build.Result, error) {
+// check reads the flags before the work begins.
+func (o *buildOptions) check() (refs []registry.Reference, layout build.Layout, created *time.Time, err error) {
+	for _, target := range o.targets {
+		ref, err := parseTag(target)
+		if err != nil {
+			return nil, layout, nil, err
+		}
+		refs = append(refs, ref)
+	}
+	if layout, err = o.layout(); err != nil {
+		return nil, layout, nil, usage(err)
+	}
+	if created, err = creationTime(o.created, os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
+		return nil, layout, nil, usage(err)
+	}
+	return refs, layout, created, errors.Join(o.concurrency.check(), o.format.check(built{}))
+}
+
+// buildInto builds in a session of its own and moves the tags last.
+func buildInto(ctx context.Context, store *storage.Store, refs []registry.Reference, plan *build.Plan, layers []build.Layer, o build.Options) (*build.Result, error) {
 	session, err := store.Begin(ctx)
 	if err != nil {
 		return nil, err
@@ -144,13 +161,21 @@ func buildInto(ctx context.Context, store *storage.Store, ref registry.Reference
 	if err != nil {
 		return nil, err
 	}
-	return result, session.Tag(ref.String(), result.Manifest)
+	for _, ref := range refs {
+		if err := session.Tag(ref.String(), result.Manifest); err != nil {
+			return nil, err
+		}
+	}
+	return result, nil
 }
 
-func printBuilt(cmd *cobra.Command, format formatFlag, ref registry.Reference, r *build.Result) error {
-	v := built{Reference: ref.String(), Digest: r.Manifest.Digest.String(), Layers: r.Layers, Size: r.Size, Read: r.Read}
+func printBuilt(cmd *cobra.Command, format formatFlag, refs []registry.Reference, r *build.Result) error {
+	v := built{Reference: refs[0].String(), Digest: r.Manifest.Digest.String(), Layers: r.Layers, Size: r.Size, Read: r.Read}
 	return format.print(cmd, v, func(w io.Writer) {
-		fmt.Fprintf(w, "built %s\n%s  %s  %s\n", v.Reference, v.Digest, plural(v.Layers, "layer"), progress.Bytes(v.Size))
+		for _, ref := range refs {
+			fmt.Fprintf(w, "built %s\n", ref)
+		}
+		fmt.Fprintf(w, "%s\n%s, %s\n", v.Digest, plural(v.Layers, "layer"), progress.Bytes(v.Size))
 	})
 }
 
@@ -215,15 +240,6 @@ func (o *buildOptions) cache() build.Cache {
 	return storage.OpenCache(filepath.Join(dir, "tare", "digests"))
 }
 
-// parseTagged reads a reference that names a tag to be written.
-func parseTagged(s string) (registry.Reference, error) {
-	ref, err := registry.ParseReference(s)
-	if err == nil && ref.Digest != "" {
-		err = withHint(fmt.Errorf("reference %q: a digest cannot be chosen", s), "use a tag: %s:v1", ref.Name())
-	}
-	return ref, err
-}
-
 // plan reads the Modelfile, or generates one, and finds its files in dir.
 func (o *buildOptions) plan(cmd *cobra.Command, dir string) (*build.Plan, error) {
 	name := o.modelfile
@@ -234,6 +250,9 @@ func (o *buildOptions) plan(cmd *cobra.Command, dir string) (*build.Plan, error)
 	if errors.Is(err, fs.ErrNotExist) && o.modelfile == "" {
 		name = "generated Modelfile"
 		f, err = generatedModelfile(cmd, dir)
+	}
+	if errors.Is(err, fs.ErrNotExist) && o.modelfile != "" {
+		err = withHint(err, "-f is relative to the current directory; without it %s is used", filepath.Join(dir, modelfileName))
 	}
 	if err != nil {
 		return nil, err

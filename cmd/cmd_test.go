@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -79,8 +80,8 @@ func TestPullPolicy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := pullPolicy(c.flag, ref); err != nil || got != c.want {
-			t.Errorf("%q %s: %q, %v, want %q", c.flag, c.ref, got, err, c.want)
+		if got := (&extractOptions{pull: c.flag}).policy(ref); got != c.want {
+			t.Errorf("%q %s: %q, want %q", c.flag, c.ref, got, c.want)
 		}
 	}
 }
@@ -103,7 +104,8 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 		if err := c.Help(); err != nil {
 			t.Fatal(err)
 		}
-		for line := range strings.Lines(c.Long + "\n" + c.Example) {
+		help, _, _ := strings.Cut(out.String(), "Flags:") // pflag wraps nothing
+		for line := range strings.Lines(help) {
 			if len([]rune(strings.TrimRight(line, "\n"))) > 80 {
 				t.Errorf("%s: help is wider than 80 columns: %q", c.CommandPath(), line)
 			}
@@ -111,6 +113,50 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 	}
 	visit((&app{}).newRootCommand())
 }
+
+func TestFormat(t *testing.T) {
+	type inner struct{ Name string }
+	v := []struct {
+		Size  int64
+		Inner inner
+	}{{Size: 1 << 40, Inner: inner{"<a>"}}, {Size: 2}}
+	for format, want := range map[string]string{
+		"table":                     "table\n",
+		"{{.Size}} {{.Inner.Name}}": "1099511627776 <a>\n2 \n",
+		"{{json .Inner}}":           "{\"Name\":\"\\u003ca\\u003e\"}\n{\"Name\":\"\"}\n",
+	} {
+		f := formatFlag{format}
+		if err := f.check(v); err != nil {
+			t.Errorf("%s: %v", format, err)
+		}
+		cmd := &cobra.Command{}
+		var out bytes.Buffer
+		cmd.SetOut(&out)
+		if err := f.print(cmd, v, func(w io.Writer) { io.WriteString(w, "table\n") }); err != nil || out.String() != want {
+			t.Errorf("%s: %q, %v, want %q", format, out.String(), err, want)
+		}
+	}
+	for _, bad := range []string{"xml", "{{", "{{.Nope}}", "{{.Inner.Nope}}"} {
+		f := formatFlag{bad}
+		if err := f.check(v); exitCode(err) != exitUsage {
+			t.Errorf("%s: %v, want wrong usage", bad, err)
+		}
+	}
+}
+
+// TestUnwrittenResultIsAnError: exit 0 means that somebody could read it.
+func TestUnwrittenResultIsAnError(t *testing.T) {
+	t.Setenv("TARE_STORE", t.TempDir())
+	for _, args := range [][]string{{"version"}, {"ls"}, {"ls", "--format", "json"}, {"version", "--format", "{{.Version}}"}} {
+		if code := Main(context.Background(), args, nil, fullDisk{}, io.Discard); code != exitFailed {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
 func TestMainSpeaksOnTheRightStreams(t *testing.T) {
 	t.Setenv("TARE_STORE", t.TempDir())
@@ -124,7 +170,7 @@ func TestMainSpeaksOnTheRightStreams(t *testing.T) {
 	}
 	canceled, cancel := context.WithCancel(context.Background())
 	cancel()
-	if code := Main(canceled, []string{"prune", "--format", "nonsense"}, nil, &stdout, &stderr); code != 130 {
+	if code := Main(canceled, []string{"prune", "--store", "cmd_test.go"}, nil, &stdout, &stderr); code != 130 {
 		t.Errorf("interrupted: %d", code)
 	}
 }

@@ -32,7 +32,26 @@ type usageError struct {
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
-func (e *usageError) Hint() string  { return e.command + " --help" }
+
+// Hint is that of the error itself, else where usage is explained.
+func (e *usageError) Hint() string {
+	var h hinter
+	switch {
+	case errors.As(e.err, &h):
+		return h.Hint()
+	case e.command != "":
+		return e.command + " --help"
+	}
+	return ""
+}
+
+// usage marks an error as one in the words of a command.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{err: err}
+}
 
 // hinter is an error that knows what to do about it.
 type hinter interface{ Hint() string }

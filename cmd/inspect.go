@@ -2,14 +2,18 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"io"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/modelpack"
+	"github.com/tareml/tare/progress"
 	"github.com/tareml/tare/registry"
 )
 
@@ -56,7 +60,8 @@ registry, as JSON. --config shows its config instead.`,
 		Example: `  tare inspect registry.example.com/team/qwen3-0.6b:v1
   tare inspect ghcr.io/team/model:v1 --remote --format '{{.Digest}}'
   tare inspect registry.example.com/team/qwen3-0.6b:v1 --config`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runInspect(cmd, o, args[0])
 		},
@@ -70,11 +75,11 @@ registry, as JSON. --config shows its config instead.`,
 }
 
 func (a *app) runInspect(cmd *cobra.Command, o inspectOptions, name string) error {
-	if err := o.format.check(); err != nil {
+	ref, err := parseRef(name)
+	if err != nil {
 		return err
 	}
-	ref, err := registry.ParseReference(name)
-	if err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	art, configJSON, err := a.look(cmd.Context(), o, ref)
@@ -86,18 +91,39 @@ func (a *app) runInspect(cmd *cobra.Command, o inspectOptions, name string) erro
 		return err
 	}
 	if o.config {
-		return printJSON(cmd, o.format, config)
+		return o.format.print(cmd, config, func(w io.Writer) { encodeJSON(w, config) })
 	}
-	return printJSON(cmd, o.format, inspectedFrom(ref, art, config))
+	v := inspectedFrom(ref, art, config)
+	return o.format.print(cmd, v, func(w io.Writer) { printInspected(w, v) })
 }
 
-// printJSON is for results that have no table.
-func printJSON(cmd *cobra.Command, format formatFlag, v any) error {
-	return format.print(cmd, v, func(w io.Writer) {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		enc.Encode(v)
-	})
+func (o *inspectOptions) check() error {
+	if o.config {
+		return o.format.check(nil) // its fields depend on the model
+	}
+	return o.format.check(inspected{Layers: []inspectedLayer{{}}})
+}
+
+// printInspected is inspect for people.
+func printInspected(w io.Writer, v inspected) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, line := range [][2]string{
+		{"Reference", v.Reference}, {"Digest", v.Digest}, {"Name", v.Name}, {"Family", v.Family}, {"Architecture", v.Architecture},
+		{"Format", v.Format}, {"Parameters", v.ParamSize}, {"Precision", v.Precision}, {"Quantization", v.Quantization},
+		{"Licenses", strings.Join(v.Licenses, ", ")}, {"Created", v.CreatedAt}, {"Size", progress.Bytes(v.Size)},
+	} {
+		if line[1] != "" {
+			fmt.Fprintf(tw, "%s\t%s\n", line[0], line[1])
+		}
+	}
+	tw.Flush()
+	fmt.Fprintln(w)
+	tw = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range v.Layers {
+		kind, format, _ := modelpack.ParseMediaType(l.MediaType)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", kind, format, shortDigest(l.Digest), progress.Bytes(l.Size), l.Filepath)
+	}
+	tw.Flush()
 }
 
 // look reads manifest and config from where the options say.
@@ -105,11 +131,12 @@ func (a *app) look(ctx context.Context, o inspectOptions, ref registry.Reference
 	if o.remote {
 		return lookRemote(ctx, o, ref)
 	}
-	store, err := a.store()
+	store, err := a.view(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	art, err := localArtifact(store, ref)
+	defer store.Close()
+	art, err := store.artifact(ref)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -132,12 +159,15 @@ func lookRemote(ctx context.Context, o inspectOptions, ref registry.Reference) (
 
 // fetchSmall reads a blob of at most a manifest's size.
 func fetchSmall(ctx context.Context, repo *registry.Repository, desc ocispec.Descriptor) ([]byte, error) {
+	if desc.Size > modelpack.MaxManifestSize {
+		return nil, fmt.Errorf("config of %d bytes: %w", desc.Size, blob.ErrHostile)
+	}
 	r, err := repo.Fetch(ctx, desc)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, modelpack.MaxManifestSize))
+	return io.ReadAll(r)
 }
 
 func inspectedFrom(ref registry.Reference, art *artifact, c *modelpack.ModelConfig) inspected {

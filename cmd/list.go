@@ -25,31 +25,21 @@ type listed struct {
 	Repository string
 	Tag        string
 	Digest     string
-	Created    time.Time
+	Created    time.Time `json:",omitzero"`
 	Size       int64
-}
-
-type listing []listed
-
-// items lets a template print a line each.
-func (l listing) items() []any {
-	all := make([]any, len(l))
-	for i, item := range l {
-		all[i] = item
-	}
-	return all
 }
 
 func (a *app) newListCommand() *cobra.Command {
 	var o listOptions
 	cmd := &cobra.Command{
-		Use:     "ls",
-		Aliases: []string{"list"},
-		Short:   "List the artifacts in the local store",
+		Use:        "ls",
+		Aliases:    []string{"list"},
+		SuggestFor: []string{"images", "artifacts"},
+		Short:      "List the artifacts in the local store",
 		Example: `  tare ls
   tare ls --format json
   tare ls --format '{{.Repository}}:{{.Tag}}'`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.runList(cmd, o)
 		},
@@ -60,7 +50,7 @@ func (a *app) newListCommand() *cobra.Command {
 }
 
 func (a *app) runList(cmd *cobra.Command, o listOptions) error {
-	if err := o.format.check(); err != nil {
+	if err := o.format.check([]listed{{Created: time.Now()}}); err != nil {
 		return err
 	}
 	store, err := a.store()
@@ -71,7 +61,7 @@ func (a *app) runList(cmd *cobra.Command, o listOptions) error {
 	if err != nil {
 		return err
 	}
-	list := make(listing, 0, len(entries))
+	list := make([]listed, 0, len(entries))
 	for _, e := range entries {
 		list = append(list, describe(store, e))
 	}
@@ -112,7 +102,7 @@ func readConfig(data []byte, err error) (*modelpack.ModelConfig, error) {
 	return modelpack.ParseConfig(data)
 }
 
-func printList(w io.Writer, list listing, short bool) {
+func printList(w io.Writer, list []listed, short bool) {
 	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	defer tw.Flush()
 	fmt.Fprintln(tw, "REPOSITORY\tTAG\tDIGEST\tCREATED\tSIZE")

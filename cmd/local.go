@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/opencontainers/go-digest"
@@ -16,42 +18,34 @@ import (
 	"github.com/tareml/tare/storage"
 )
 
-// resolveLocal finds a reference in the store: by its name, or by its digest
-// under any name of the same repository.
-func resolveLocal(store *storage.Store, ref registry.Reference) (ocispec.Descriptor, error) {
-	entries, err := store.List()
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	for _, e := range entries {
-		if matches(e, ref) {
-			return e.Descriptor, nil
-		}
-	}
-	return ocispec.Descriptor{}, withHint(fmt.Errorf("%s: %w in the local store %s", ref, blob.ErrNotFound, store.Dir()), "tare ls shows what is there")
+// parseRef reads a reference among the arguments.
+func parseRef(s string) (registry.Reference, error) {
+	ref, err := registry.ParseReference(s)
+	return ref, usage(err)
 }
 
-// matches says whether an entry of the store is what ref names. A digest decides
-// over a tag.
-func matches(e storage.Entry, ref registry.Reference) bool {
-	if ref.Digest == "" {
-		return e.Ref == ref.String()
+// parseTag reads a reference that names a tag to be written.
+func parseTag(s string) (registry.Reference, error) {
+	ref, err := parseRef(s)
+	if err == nil && ref.Digest != "" {
+		err = usage(withHint(fmt.Errorf("reference %q: a digest cannot be chosen", s), "use a tag: %s:v1", ref.Name()))
 	}
-	if e.Descriptor.Digest != ref.Digest {
-		return false
-	}
-	if e.Ref == "" {
-		return true
-	}
-	named, err := registry.ParseReference(e.Ref)
-	return err == nil && named.Name() == ref.Name()
+	return ref, err
 }
 
-// artifact is a model artifact and where its manifest was found.
+// artifact is a model artifact and the manifest that it was read from.
 type artifact struct {
 	*modelpack.Artifact
 	desc ocispec.Descriptor
-	data []byte // the manifest
+	data []byte
+}
+
+func newArtifact(ref registry.Reference, desc ocispec.Descriptor, data []byte) (*artifact, error) {
+	parsed, err := modelpack.ParseManifest(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	return &artifact{parsed, desc, data}, nil
 }
 
 // digests lists all that the artifact needs.
@@ -76,49 +70,104 @@ func (a *artifact) transfer() (size int64, blobs int) {
 	return size, len(seen)
 }
 
-func newArtifact(ref registry.Reference, desc ocispec.Descriptor, data []byte) (*artifact, error) {
-	parsed, err := modelpack.ParseManifest(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
-	}
-	return &artifact{parsed, desc, data}, nil
+// view is the local store as a command reads it. What the command relies on is
+// kept from being pruned, as far as it may write to the store.
+type view struct {
+	*storage.Store
+	session *storage.Session // nil if nothing can be protected
 }
 
-// localArtifact reads an artifact of the store.
-func localArtifact(store *storage.Store, ref registry.Reference) (*artifact, error) {
-	desc, err := resolveLocal(store, ref)
+// view opens the store for reading. Close it after use.
+func (a *app) view(ctx context.Context) (*view, error) {
+	store, err := a.store()
 	if err != nil {
 		return nil, err
 	}
-	data, err := store.ReadAll(desc)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
+	if _, err := os.Stat(filepath.Join(store.Dir(), ocispec.ImageLayoutFile)); errors.Is(err, fs.ErrNotExist) {
+		return &view{Store: store}, nil // reading makes no store
 	}
-	return newArtifact(ref, desc, data)
-}
-
-// remoteArtifact reads an artifact of a registry.
-func remoteArtifact(ctx context.Context, repo *registry.Repository, ref registry.Reference) (*artifact, error) {
-	desc, data, err := repo.Manifest(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	return newArtifact(ref, desc, data)
-}
-
-// protect keeps digests from being pruned while a command reads them. A store
-// that cannot be written to cannot be pruned either.
-func protect(ctx context.Context, store *storage.Store, digests []digest.Digest) (release func() error, err error) {
 	session, err := store.Begin(ctx)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		return func() error { return nil }, nil
+		return &view{Store: store}, nil
 	}
+	return &view{store, session}, err
+}
+
+// Close gives up what was relied on.
+func (v *view) Close() error {
+	if v.session == nil {
+		return nil
+	}
+	return v.session.Close()
+}
+
+// rely protects digests. It comes before looking whether they are there.
+func (v *view) rely(digests ...digest.Digest) error {
+	if v.session == nil {
+		return nil
+	}
+	return v.session.Rely(digests...)
+}
+
+// artifact reads an artifact and protects all of it.
+func (v *view) artifact(ref registry.Reference) (*artifact, error) {
+	desc, err := resolve(v.Store, ref)
 	if err != nil {
 		return nil, err
 	}
-	if err := session.Rely(digests...); err != nil {
-		session.Close()
+	if err := v.rely(desc.Digest); err != nil { // and with it what it refers to
 		return nil, err
 	}
-	return session.Close, nil
+	data, err := v.ReadAll(desc)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	return newArtifact(ref, desc, data)
+}
+
+// complete says whether all layers of an artifact are there, and protects them.
+func (v *view) complete(art *artifact) (bool, error) {
+	if err := v.rely(art.digests()...); err != nil {
+		return false, err
+	}
+	for _, l := range art.Layers {
+		src, err := v.Open(l.Descriptor)
+		if err != nil {
+			return false, nil
+		}
+		src.Close()
+	}
+	return true, nil
+}
+
+// resolve finds a reference in the store: by its name, or by its digest under
+// any name of the same repository.
+func resolve(store *storage.Store, ref registry.Reference) (ocispec.Descriptor, error) {
+	entries, err := store.List()
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	for _, e := range entries {
+		if matches(e, ref) {
+			return e.Descriptor, nil
+		}
+	}
+	return ocispec.Descriptor{}, withHint(fmt.Errorf("%s: %w in the local store", ref, blob.ErrNotFound),
+		"to see what is there: tare ls --store %s", store.Dir())
+}
+
+// matches says whether an entry of the store is what ref names. A digest decides
+// over a tag.
+func matches(e storage.Entry, ref registry.Reference) bool {
+	if ref.Digest == "" {
+		return e.Ref == ref.String()
+	}
+	if e.Descriptor.Digest != ref.Digest {
+		return false
+	}
+	if e.Ref == "" {
+		return true
+	}
+	named, err := registry.ParseReference(e.Ref)
+	return err == nil && named.Name() == ref.Name()
 }

@@ -37,7 +37,7 @@ credential helper if one is set up, else in config.json.`,
 	o.remoteFlags.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&o.username, "username", "u", "", "user name")
-	flags.StringVarP(&o.password, "password", "p", "", "password (visible to other users of this machine: prefer --password-stdin)")
+	flags.StringVarP(&o.password, "password", "p", "", "password; other users can see it: prefer --password-stdin")
 	flags.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from standard input")
 	cmd.MarkFlagsMutuallyExclusive("password", "password-stdin")
 	return cmd
@@ -54,15 +54,14 @@ func runLogin(cmd *cobra.Command, o loginOptions, host string) error {
 	if saved.Plaintext {
 		note(cmd, "warning: the password is in %s, not encrypted; a credential helper (credsStore) keeps it safe", saved.Place)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "logged in to %s\n", host)
-	return nil
+	return say(cmd, "logged in to %s", host)
 }
 
 // ask completes the credentials from standard input.
 func (o *loginOptions) ask(cmd *cobra.Command) error {
 	if o.passwordStdin {
 		if o.username == "" {
-			return errors.New("--password-stdin needs --username")
+			return usage(errors.New("--password-stdin needs --username"))
 		}
 		data, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 1<<20))
 		if err != nil {
@@ -110,7 +109,9 @@ func (o *loginOptions) readAnswers(tty *os.File, w io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("reading the user name: %w", err)
 		}
-		o.username = strings.TrimSpace(line)
+		if o.username = strings.TrimSpace(line); o.username == "" {
+			return errors.New("no user name")
+		}
 	}
 	if o.password == "" {
 		fmt.Fprint(w, "Password: ")
@@ -134,8 +135,7 @@ func (a *app) newLogoutCommand() *cobra.Command {
 			if err := (&remoteFlags{}).client().Logout(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "logged out of %s\n", args[0])
-			return nil
+			return say(cmd, "logged out of %s", args[0])
 		},
 	}
 }

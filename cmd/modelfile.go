@@ -22,8 +22,17 @@ func (a *app) newModelfileCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "modelfile",
 		Short: "Work with Modelfiles",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `Work with Modelfiles: the text that says what a model is and which files of its
+directory belong to the artifact. One command a line:
+
+  NAME qwen3-0.6b              what it is: NAME ARCH FAMILY FORMAT PARAMSIZE
+  PRECISION bfloat16           PRECISION QUANTIZATION LICENSE …
+  CONFIG *.json                its files: CONFIG MODEL CODE DATASET DOC, a path
+  MODEL "my model-*.gguf"      or a glob (* ** ? [a-z] {a,b})
+
+docs/modelfile.md in the source has all of it.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.newGenerateCommand())
 	return cmd
@@ -58,8 +67,8 @@ each file with what it is for. Read it, change what you know better, and build.`
 	flags.StringVar(&o.Precision, "precision", "", "precision, such as bfloat16")
 	flags.StringVar(&o.Quantization, "quantization", "", "quantization, such as awq")
 	flags.StringArrayVar(&o.Exclude, "exclude", nil, "leave out what matches this glob (repeatable)")
-	flags.StringArrayVar(&o.Include, "include", nil, "take what matches this glob though its name would leave it out (repeatable)")
-	flags.StringVarP(&o.output, "output", "O", "", "file or directory to write to, - for standard output (default DIR)")
+	flags.StringArrayVar(&o.Include, "include", nil, "take what matches this glob whatever its name (repeatable)")
+	flags.StringVarP(&o.output, "output", "O", "", "file or directory to write to, - for stdout (default DIR)")
 	flags.BoolVar(&o.overwrite, "overwrite", false, "replace a Modelfile that is there")
 	return cmd
 }
@@ -83,8 +92,7 @@ func runGenerate(cmd *cobra.Command, o generateOptions, dir string) error {
 	if err := writeFile(path, r.File.Format(), o.overwrite); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "wrote %s\n", path)
-	return nil
+	return say(cmd, "wrote %s", path)
 }
 
 func existsError(path string) error {
@@ -105,26 +113,25 @@ func outputPath(output, dir string) string {
 	return output
 }
 
-// writeFile makes path, or replaces it all at once.
+// writeFile makes path complete or not at all. Without overwrite it is an error
+// if something is there.
 func writeFile(path string, data []byte, overwrite bool) error {
-	temp := path
+	temp, err := os.CreateTemp(filepath.Dir(path), ".Modelfile-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer os.Remove(temp.Name()) // no longer there if all went well
+	_, err = temp.Write(data)
+	if err = errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
 	if overwrite {
-		temp = path + ".tmp"
+		return os.Rename(temp.Name(), path)
 	}
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		return existsError(temp)
+	if err := os.Link(temp.Name(), path); errors.Is(err, fs.ErrExist) {
+		return existsError(path)
+	} else if err != nil {
+		return os.Rename(temp.Name(), path) // a file system without hard links
 	}
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Close())
-	if err == nil && temp != path {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		os.Remove(temp)
-	}
-	return err
+	return nil
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,34 +24,52 @@ const (
 )
 
 func (f *formatFlag) register(cmd *cobra.Command, byDefault string) {
-	cmd.Flags().StringVar(&f.value, "format", byDefault, "how to print the result: table, json, or a Go template such as '{{.Digest}}'")
+	cmd.Flags().StringVar(&f.value, "format", byDefault, "table, json, or a Go template such as '{{.Digest}}'")
+	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{formatTable, formatJSON}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // print writes v to standard output: as JSON, through a template, or by table.
+// It is one write, and its error is the command's: a result that nobody got is
+// none.
 func (f *formatFlag) print(cmd *cobra.Command, v any, table func(io.Writer)) error {
-	w := cmd.OutOrStdout()
+	var out bytes.Buffer
+	var err error
 	switch f.value {
-	case formatTable, "":
-		table(w)
-		return nil
+	case formatTable:
+		table(&out)
 	case formatJSON:
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(v)
+		err = encodeJSON(&out, v)
+	default:
+		err = f.execute(&out, v)
 	}
-	return f.execute(w, v)
+	if err != nil {
+		return err
+	}
+	_, err = cmd.OutOrStdout().Write(out.Bytes())
+	return err
 }
 
-// execute prints through the template, a line for each element of a list.
+func encodeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// execute prints through the template, a line for each element of a list. The
+// template sees what --format json prints, under the same names.
 func (f *formatFlag) execute(w io.Writer, v any) error {
 	t, err := f.template()
 	if err != nil {
 		return err
 	}
-	items := []any{v}
-	if list, ok := v.(interface{ items() []any }); ok {
-		items = list.items()
+	view, err := throughJSON(v)
+	if err != nil {
+		return err
+	}
+	items, ok := view.([]any)
+	if !ok {
+		items = []any{view}
 	}
 	for _, item := range items {
 		if err := t.Execute(w, item); err != nil {
@@ -61,24 +80,42 @@ func (f *formatFlag) execute(w io.Writer, v any) error {
 	return nil
 }
 
+// throughJSON is v as a reader of its JSON sees it.
+func throughJSON(v any) (view any, err error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return view, dec.Decode(&view)
+}
+
 func (f *formatFlag) template() (*template.Template, error) {
 	if !strings.Contains(f.value, "{{") {
 		return nil, fmt.Errorf("--format %q: neither table, json nor a template", f.value)
 	}
-	t, err := template.New("format").Funcs(template.FuncMap{"json": toJSON}).Parse(f.value)
+	t, err := template.New("format").Option("missingkey=error").Funcs(template.FuncMap{"json": toJSON}).Parse(f.value)
 	if err != nil {
 		return nil, fmt.Errorf("--format: %w", err)
 	}
 	return t, nil
 }
 
-// check finds a bad --format before the work begins.
-func (f *formatFlag) check() error {
+// check finds a bad --format before the work begins, by trying it on a sample of
+// what will be printed. What a sample cannot show, such as the third layer, is
+// let by; a nil sample shows nothing.
+func (f *formatFlag) check(sample any) error {
 	if f.value == formatTable || f.value == formatJSON {
 		return nil
 	}
-	_, err := f.template()
-	return err
+	if _, err := f.template(); err != nil {
+		return usage(err)
+	}
+	if err := f.execute(io.Discard, sample); sample != nil && err != nil && strings.Contains(err.Error(), "map has no entry") {
+		return usage(err)
+	}
+	return nil
 }
 
 func toJSON(v any) (string, error) {
@@ -86,10 +123,28 @@ func toJSON(v any) (string, error) {
 	return string(data), err
 }
 
+// say writes a line that is a command's result.
+func say(cmd *cobra.Command, format string, args ...any) error {
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...)
+	return err
+}
+
 // isTerminal says whether a person looks at w.
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// columns is the width of the terminal w, 0 if it is none.
+func columns(w any) int {
+	if !isTerminal(w) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(w.(*os.File).Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
 // note tells a person something that is no result.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tareml/tare/progress"
 	"github.com/tareml/tare/registry"
 	"github.com/tareml/tare/storage"
 )
@@ -26,7 +25,8 @@ already are not fetched again, and a pull that was interrupted goes on where it
 stopped when the command is run again.`,
 		Example: `  tare pull registry.example.com/team/qwen3-0.6b:v1
   tare pull registry.example.com/team/qwen3-0.6b@sha256:…`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runPull(cmd, o, args[0])
 		},
@@ -37,12 +37,11 @@ stopped when the command is run again.`,
 }
 
 func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
-	if err := o.format.check(); err != nil {
+	ref, err := parseRef(name)
+	if err != nil {
 		return err
 	}
-	ctx := cmd.Context()
-	ref, err := registry.ParseReference(name)
-	if err != nil {
+	if err := o.check(o.format); err != nil {
 		return err
 	}
 	store, err := a.store()
@@ -53,15 +52,15 @@ func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
 	if err != nil {
 		return err
 	}
-	art, err := remoteArtifact(ctx, repo, ref)
+	art, err := remoteArtifact(cmd.Context(), repo, ref)
 	if err != nil {
 		return err
 	}
-	reporter := a.reporter(cmd)
 	size, blobs := art.transfer()
-	reporter.Start("pulling", size, blobs)
-	err = pullInto(ctx, store, repo, ref, art, o.transferOptions(reporter))
-	reporter.Stop()
+	reporter := a.reporter(cmd)
+	err = reporter.During("pulling", size, blobs, func() error {
+		return pullInto(cmd.Context(), store, repo, ref, art, o.transferOptions(reporter))
+	})
 	if err != nil {
 		return err
 	}
@@ -84,5 +83,3 @@ func pullInto(ctx context.Context, store *storage.Store, repo *registry.Reposito
 	}
 	return session.Tag(ref.String(), art.desc)
 }
-
-var _ registry.Observer = (*progress.Reporter)(nil)

@@ -22,6 +22,7 @@ type transferred struct {
 	Layers    int
 	Size      int64
 	Moved     int64 // went over the network in this run
+	Resumed   int64 // had gone over it in an earlier run
 	Skipped   int64 // was there already
 }
 
@@ -35,7 +36,8 @@ Blobs that are there already are not sent again. The tag is moved to what was
 pushed, last of all.`,
 		Example: `  tare push registry.example.com/team/qwen3-0.6b:v1
   tare push localhost:5000/team/qwen3-0.6b:v1 --format '{{.Digest}}'`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runPush(cmd, o, args[0])
 		},
@@ -46,40 +48,43 @@ pushed, last of all.`,
 }
 
 func (a *app) runPush(cmd *cobra.Command, o pushOptions, name string) error {
-	if err := o.format.check(); err != nil {
-		return err
-	}
-	ctx := cmd.Context()
-	ref, err := registry.ParseReference(name)
+	ref, err := parseRef(name)
 	if err != nil {
 		return err
 	}
-	store, err := a.store()
+	if err := o.check(o.format); err != nil {
+		return err
+	}
+	store, err := a.view(cmd.Context())
 	if err != nil {
 		return err
 	}
-	art, err := localArtifact(store, ref)
+	defer store.Close()
+	art, err := store.artifact(ref)
 	if err != nil {
 		return err
 	}
-	release, err := protect(ctx, store, art.digests())
-	if err != nil {
-		return err
-	}
-	defer release()
 	repo, err := o.repository(ref)
 	if err != nil {
 		return err
 	}
-	reporter := a.reporter(cmd)
 	size, blobs := art.transfer()
-	reporter.Start("pushing", size, blobs)
-	defer reporter.Stop()
-	if err := repo.Push(ctx, art.desc, art.data, store, o.transferOptions(reporter)); err != nil {
+	reporter := a.reporter(cmd)
+	err = reporter.During("pushing", size, blobs, func() error {
+		return repo.Push(cmd.Context(), art.desc, art.data, store, o.transferOptions(reporter))
+	})
+	if err != nil {
 		return err
 	}
-	reporter.Stop()
 	return printTransferred(cmd, o.format, "pushed", ref, art, reporter.Status())
+}
+
+// check finds bad flags before the work begins.
+func (f *transferFlags) check(format formatFlag) error {
+	if err := f.concurrency.check(); err != nil {
+		return err
+	}
+	return format.check(transferred{})
 }
 
 func printTransferred(cmd *cobra.Command, format formatFlag, verb string, ref registry.Reference, art *artifact, s progress.Status) error {
@@ -89,12 +94,13 @@ func printTransferred(cmd *cobra.Command, format formatFlag, verb string, ref re
 		Layers:    len(art.Layers),
 		Size:      art.Size(),
 		Moved:     s.Safe,
+		Resumed:   s.Resumed,
 		Skipped:   s.Skipped,
 	}
 	return format.print(cmd, v, func(w io.Writer) {
-		fmt.Fprintf(w, "%s %s\n%s  %s  %s", verb, v.Reference, v.Digest, plural(v.Layers, "layer"), progress.Bytes(v.Size))
-		if v.Skipped > 0 {
-			fmt.Fprintf(w, "  (%s there already)", progress.Bytes(v.Skipped))
+		fmt.Fprintf(w, "%s %s\n%s\n%s, %s", verb, v.Reference, v.Digest, plural(v.Layers, "layer"), progress.Bytes(v.Size))
+		if there := v.Skipped + v.Resumed; there > 0 {
+			fmt.Fprintf(w, " (%s there already)", progress.Bytes(there))
 		}
 		fmt.Fprintln(w)
 	})

@@ -1,6 +1,9 @@
 package cmd
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
@@ -17,7 +20,7 @@ type remoteFlags struct {
 
 func (f *remoteFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.BoolVar(&f.plainHTTP, "plain-http", false, "use HTTP instead of HTTPS (loopback registries need no flag)")
+	flags.BoolVar(&f.plainHTTP, "plain-http", false, "use HTTP, not HTTPS (not needed on loopback)")
 	flags.BoolVar(&f.insecure, "insecure", false, "accept any TLS certificate")
 }
 
@@ -35,21 +38,44 @@ func (f *remoteFlags) repository(ref registry.Reference) (*registry.Repository, 
 	return f.client().Repository(ref)
 }
 
+// remoteArtifact reads an artifact of a registry.
+func remoteArtifact(ctx context.Context, repo *registry.Repository, ref registry.Reference) (*artifact, error) {
+	desc, data, err := repo.Manifest(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return newArtifact(ref, desc, data)
+}
+
+// concurrency is the flag for how many things are done at once.
+type concurrency int
+
+func (c *concurrency) register(cmd *cobra.Command, byDefault int, help string) {
+	cmd.Flags().IntVarP((*int)(c), "concurrency", "c", byDefault, help)
+}
+
+func (c concurrency) check() error {
+	if c < 1 {
+		return usage(fmt.Errorf("--concurrency %d: at least 1", c))
+	}
+	return nil
+}
+
 // transferFlags are the flags of commands that move blobs.
 type transferFlags struct {
 	remoteFlags
-	concurrency int
+	concurrency concurrency
 }
 
 func (f *transferFlags) register(cmd *cobra.Command) {
 	f.remoteFlags.register(cmd)
-	cmd.Flags().IntVar(&f.concurrency, "concurrency", 4, "blobs to move at once")
+	f.concurrency.register(cmd, 4, "blobs to move at once")
 }
 
 // transferOptions report to r under the names of files.
 func (f *transferFlags) transferOptions(r *progress.Reporter) registry.TransferOptions {
 	return registry.TransferOptions{
-		Concurrency: f.concurrency,
+		Concurrency: int(f.concurrency),
 		Observer:    r,
 		NameKeys:    []string{modelpack.AnnotationFilepath, v1.AnnotationTitle},
 	}

@@ -6,23 +6,23 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/progress"
-	"github.com/tareml/tare/registry"
 	"github.com/tareml/tare/storage"
 )
 
 func (a *app) newRemoveCommand() *cobra.Command {
 	var format formatFlag
 	cmd := &cobra.Command{
-		Use:   "rm REF...",
-		Short: "Remove names of artifacts from the local store",
+		Use:        "rm REF...",
+		SuggestFor: []string{"remove", "delete", "untag", "rmi"},
+		Short:      "Remove names of artifacts from the local store",
 		Long: `Remove names from the local store. A digest reference removes every name that
 the artifact has in that repository. Blobs stay until tare prune frees those
 that no name needs. If one of the names is not there, none is removed.`,
 		Example: `  tare rm localhost:5000/team/model:v1
   tare rm localhost:5000/team/model@sha256:…`,
-		Args: cobra.MinimumNArgs(1),
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runRemove(cmd, format, args)
 		},
@@ -35,7 +35,7 @@ that no name needs. If one of the names is not there, none is removed.`,
 type removed struct{ Removed []string }
 
 func (a *app) runRemove(cmd *cobra.Command, format formatFlag, args []string) error {
-	if err := format.check(); err != nil {
+	if err := format.check(removed{}); err != nil {
 		return err
 	}
 	store, err := a.store()
@@ -48,7 +48,7 @@ func (a *app) runRemove(cmd *cobra.Command, format formatFlag, args []string) er
 	}
 	var v removed
 	for _, arg := range args {
-		names, err := namesOf(entries, arg)
+		names, err := namesOf(store, entries, arg)
 		if err != nil {
 			return err
 		}
@@ -65,8 +65,8 @@ func (a *app) runRemove(cmd *cobra.Command, format formatFlag, args []string) er
 }
 
 // namesOf lists the names in the store that arg means.
-func namesOf(entries []storage.Entry, arg string) ([]string, error) {
-	ref, err := registry.ParseReference(arg)
+func namesOf(store *storage.Store, entries []storage.Entry, arg string) ([]string, error) {
+	ref, err := parseRef(arg)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,8 @@ func namesOf(entries []storage.Entry, arg string) ([]string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, withHint(fmt.Errorf("%s: %w in the local store", ref, blob.ErrNotFound), "tare ls shows what is there")
+		_, err := resolve(store, ref)
+		return nil, err
 	}
 	return names, nil
 }
@@ -92,7 +93,7 @@ func (a *app) newPruneCommand() *cobra.Command {
 commands left behind. Commands that run at the same time keep what they use.`,
 		Example: `  tare prune --dry-run
   tare prune`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.runPrune(cmd, format, dryRun)
 		},
@@ -103,7 +104,7 @@ commands left behind. Commands that run at the same time keep what they use.`,
 }
 
 func (a *app) runPrune(cmd *cobra.Command, format formatFlag, dryRun bool) error {
-	if err := format.check(); err != nil {
+	if err := format.check(storage.Freed{}); err != nil {
 		return err
 	}
 	store, err := a.store()

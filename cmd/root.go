@@ -7,8 +7,9 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -49,7 +50,10 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	if err == nil {
 		return exitOK
 	}
-	if !a.started {
+	var wrong *usageError
+	if errors.As(err, &wrong) {
+		wrong.command = cmd.CommandPath()
+	} else if !a.started {
 		err = &usageError{err: err, command: cmd.CommandPath()}
 	}
 	if ctx.Err() != nil {
@@ -69,6 +73,7 @@ type app struct {
 func (a *app) newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tare",
+		Version:       currentVersion(),
 		Short:         "Package AI models as OCI artifacts and move them around",
 		Long:          longHelp,
 		SilenceErrors: true,
@@ -79,8 +84,10 @@ func (a *app) newRootCommand() *cobra.Command {
 		},
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.storeDir, "store", "", "directory of the local store (default $TARE_STORE, else ~/.tare/store)")
-	flags.StringVar(&a.progress, "progress", string(progress.Auto), "how to show progress: auto, bar, plain, json, none")
+	flags.StringVar(&a.storeDir, "store", "", "the local store (default $TARE_STORE, else ~/.tare/store)")
+	flags.StringVar(&a.progress, "progress", string(progress.Auto), "auto, bar, plain, json or none")
+	root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progress.Modes(), cobra.ShellCompDirectiveNoFileComp))
+	root.SetVersionTemplate("tare {{.Version}}\n")
 	root.AddCommand(
 		a.newModelfileCommand(),
 		a.newBuildCommand(),
@@ -114,16 +121,16 @@ func (a *app) watchStart(cmd *cobra.Command) {
 	}
 }
 
+// errNoStore says that nothing tells where the local store is.
+var errNoStore = withHint(errors.New("there is no home directory to look for the local store in"), "name a directory with --store or TARE_STORE")
+
 // store opens the local store that flags and environment name.
 func (a *app) store() (*storage.Store, error) {
-	dir := a.storeDir
-	if dir == "" {
-		dir = os.Getenv("TARE_STORE")
-	}
+	dir := cmp.Or(a.storeDir, os.Getenv("TARE_STORE"))
 	if dir == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return nil, withHint(fmt.Errorf("finding the local store: %w", err), "name a directory with --store or TARE_STORE")
+			return nil, errNoStore
 		}
 		dir = filepath.Join(home, ".tare", "store")
 	}
@@ -133,5 +140,5 @@ func (a *app) store() (*storage.Store, error) {
 // reporter makes the progress of a command.
 func (a *app) reporter(cmd *cobra.Command) *progress.Reporter {
 	w := cmd.ErrOrStderr()
-	return progress.New(progress.Mode(a.progress), w, isTerminal(w))
+	return progress.New(progress.Mode(a.progress), w, columns(w))
 }

@@ -2,38 +2,50 @@ package cmd
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
-
-	"github.com/tareml/tare/registry"
 )
 
-func (a *app) newTagCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "tag SRC DST",
-		Short:   "Give an artifact in the local store another name",
-		Example: `  tare tag localhost:5000/team/model:v1 registry.example.com/team/model:v1`,
-		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.runTag(cmd, args[0], args[1])
-		},
-	}
+// tagged is what tag prints.
+type tagged struct {
+	Reference string
+	Digest    string
 }
 
-func (a *app) runTag(cmd *cobra.Command, src, dst string) error {
-	from, err := registry.ParseReference(src)
+func (a *app) newTagCommand() *cobra.Command {
+	var format formatFlag
+	cmd := &cobra.Command{
+		Use:               "tag SRC DST",
+		Short:             "Give an artifact in the local store another name",
+		Example:           `  tare tag localhost:5000/team/model:v1 ghcr.io/team/model:v1`,
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: a.completeRefs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runTag(cmd, format, args[0], args[1])
+		},
+	}
+	format.register(cmd, formatTable)
+	return cmd
+}
+
+func (a *app) runTag(cmd *cobra.Command, format formatFlag, src, dst string) error {
+	from, err := parseRef(src)
 	if err != nil {
 		return err
 	}
-	to, err := parseTagged(dst)
+	to, err := parseTag(dst)
 	if err != nil {
+		return err
+	}
+	if err := format.check(tagged{}); err != nil {
 		return err
 	}
 	store, err := a.store()
 	if err != nil {
 		return err
 	}
-	desc, err := resolveLocal(store, from)
+	desc, err := resolve(store, from)
 	if err != nil {
 		return err
 	}
@@ -42,12 +54,9 @@ func (a *app) runTag(cmd *cobra.Command, src, dst string) error {
 		return err
 	}
 	defer session.Close()
-	if err := session.Rely(desc.Digest); err != nil {
-		return err
-	}
 	if err := session.Tag(to.String(), desc); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "tagged %s\n", to)
-	return err
+	v := tagged{to.String(), desc.Digest.String()}
+	return format.print(cmd, v, func(w io.Writer) { fmt.Fprintf(w, "tagged %s\n", to) })
 }

@@ -36,8 +36,11 @@ func (a *app) newVersionCommand() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		Example: `  tare version --format '{{.Version}}'`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := format.check(versionInfo{}); err != nil {
+				return err
+			}
 			v := versionInfo{currentVersion(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 			return format.print(cmd, v, func(w io.Writer) {
 				fmt.Fprintf(w, "tare %s (%s, %s)\n", v.Version, v.Go, v.Platform)

@@ -4,7 +4,8 @@
 // [Extract] stages every file in a directory of its own below the destination,
 // while the digest of its layer is checked, and gives files their names only when
 // all layers of the artifact turned out right. A bad layer, a full disk or an
-// interruption leaves the destination as it was.
+// interruption until then leaves the destination as it was; after it, only
+// renames are left to do.
 //
 // Nothing in an artifact can reach outside the destination: every path goes
 // through [modelpack.CheckPath] and [os.Root], and what is neither a file nor a
@@ -13,12 +14,15 @@ package extract
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +31,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/filelock"
 	"github.com/tareml/tare/modelpack"
 )
 
@@ -60,8 +65,9 @@ type Options struct {
 
 // Result says what an extraction did.
 type Result struct {
-	Files int   // files of the artifact that are in the directory now
-	Bytes int64 // their size
+	Files     int   // files of the artifact that are in the directory now
+	Unchanged int   // those of them that were there with the same content
+	Bytes     int64 // the size of all files
 }
 
 // ConflictError lists files that an extraction would have to replace.
@@ -140,8 +146,9 @@ type extraction struct {
 	root    *os.Root
 	src     Source
 	o       Options
-	made    bool   // the destination is ours
-	staging string // below root
+	made    []string // directories on the way to the destination that are ours
+	staging string   // below root
+	lock    *filelock.Lock
 
 	mu    sync.Mutex
 	files []staged
@@ -150,48 +157,87 @@ type extraction struct {
 }
 
 // open prepares the destination and a staging directory in it.
-func open(dir string, src Source, o Options) (*extraction, error) {
+func open(dir string, src Source, o Options) (_ *extraction, err error) {
 	x := &extraction{dir: dir, src: src, o: o, kinds: make(map[string]bool)}
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		x.made = true
+	defer func() {
+		if err != nil {
+			x.close()
+			err = fmt.Errorf("destination: %w", err)
+		}
+	}()
+	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		x.made = append(x.made, d)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("destination: %w", err)
+		return x, err
 	}
-	root, err := os.OpenRoot(dir)
+	if x.root, err = os.OpenRoot(dir); err != nil {
+		return x, err
+	}
+	return x, x.makeStaging()
+}
+
+const lockSuffix = ".lock"
+
+// makeStaging makes a directory of our own, and removes those of runs that died.
+// Whoever stages holds a lock beside its directory for as long as it lives.
+func (x *extraction) makeStaging() (err error) {
+	name := "stage-" + rand.Text()
+	for range 100 { // another run may remove the parent when it ends
+		if err = x.root.Mkdir(modelpack.StateDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		x.lock, err = filelock.TryAcquire(filepath.Join(x.dir, modelpack.StateDir, name+lockSuffix), filelock.Exclusive)
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("destination: %w", err)
+		return err
 	}
-	x.root = root
-	if err := x.makeStaging(); err != nil {
-		x.close()
-		return nil, fmt.Errorf("destination: %w", err)
+	x.sweep()
+	staging := modelpack.StateDir + "/" + name
+	if err := x.root.Mkdir(staging, 0o755); err != nil {
+		return err
 	}
-	return x, nil
+	x.staging = staging
+	return nil
 }
 
-// makeStaging finds a name that no other extraction into the same directory has.
-func (x *extraction) makeStaging() error {
-	for i := 0; ; i++ {
-		if err := x.root.Mkdir(modelpack.StateDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
+// sweep removes what runs that died have staged.
+func (x *extraction) sweep() {
+	entries, _ := fs.ReadDir(x.root.FS(), modelpack.StateDir)
+	for _, e := range entries {
+		stage, ok := strings.CutSuffix(e.Name(), lockSuffix)
+		if !ok || !strings.HasPrefix(stage, "stage-") {
+			continue
 		}
-		x.staging = fmt.Sprintf("%s/stage-%d-%d", modelpack.StateDir, os.Getpid(), i)
-		err := x.root.Mkdir(x.staging, 0o755)
-		// another run may clear the parent away between the two calls
-		if !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) || i > 1000 {
-			return err
+		lock, err := filelock.TryAcquire(filepath.Join(x.dir, modelpack.StateDir, e.Name()), filelock.Exclusive)
+		if err != nil {
+			continue // it lives
 		}
+		x.root.RemoveAll(modelpack.StateDir + "/" + stage)
+		lock.Remove()
 	}
 }
 
-// close removes what is not part of the result.
+// close removes what is not part of the result. What holds something stays.
 func (x *extraction) close() {
-	x.root.RemoveAll(x.staging)
-	x.root.Remove(modelpack.StateDir) // fails while it holds anything else
-	x.root.Close()
-	if x.made {
-		os.Remove(x.dir) // fails unless it stayed empty
+	if x.staging != "" {
+		x.root.RemoveAll(x.staging)
+	}
+	if x.lock != nil {
+		x.lock.Remove()
+	}
+	if x.root != nil {
+		x.root.Remove(modelpack.StateDir)
+		x.root.Close()
+	}
+	for _, dir := range x.made {
+		os.Remove(dir)
 	}
 }
 
@@ -244,11 +290,17 @@ func (x *extraction) stageAll(ctx context.Context, layers []modelpack.Layer) err
 	return group.Wait()
 }
 
+// maxEntries bounds what an artifact makes us remember.
+const maxEntries = 250_000
+
 // claim gives path to one layer: nothing else may be there, and no file may be
 // where another path needs a directory.
 func (x *extraction) claim(name string, dir bool) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if len(x.kinds) >= maxEntries {
+		return fmt.Errorf("more than %d files and directories", maxEntries)
+	}
 	if isDir, taken := x.kinds[name]; taken && (!dir || !isDir) {
 		return fmt.Errorf("the path %q is there twice", name)
 	}
@@ -265,7 +317,8 @@ func (x *extraction) claim(name string, dir bool) error {
 	return nil
 }
 
-// publish gives all staged files their names.
+// publish gives all staged files their names. What can fail for lack of space
+// comes before the first rename.
 func (x *extraction) publish(ctx context.Context) (*Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -275,24 +328,43 @@ func (x *extraction) publish(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, f := range fresh {
+		x.dirs = append(x.dirs, path.Dir(f.path))
+	}
+	slices.Sort(x.dirs)
+	x.dirs = slices.Compact(x.dirs)
 	for _, dir := range x.dirs {
 		if err := x.root.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
 		}
 	}
 	for _, f := range fresh {
-		if err := x.root.MkdirAll(path.Dir(f.path), 0o755); err != nil {
-			return nil, err
-		}
 		if err := x.root.Rename(f.name, f.path); err != nil {
 			return nil, err
 		}
 	}
-	r := &Result{Files: len(x.files)}
+	r := &Result{Files: len(x.files), Unchanged: len(x.files) - len(fresh)}
 	for _, f := range x.files {
 		r.Bytes += f.size
 	}
-	return r, nil
+	return r, x.syncDirs()
+}
+
+// syncDirs makes the names last.
+func (x *extraction) syncDirs() error {
+	if x.o.NoSync || runtime.GOOS == "windows" { // which cannot, and need not
+		return nil
+	}
+	for _, dir := range x.dirs {
+		f, err := x.root.Open(dir)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settle compares staged files with what is there, and returns those that need

@@ -29,6 +29,10 @@ const (
 	maxSlack = 16 << 20
 )
 
+// maxTrailing is how many bytes may follow the end of an archive: some tools
+// fill up to blocks of 10 KiB and more.
+const maxTrailing = 1 << 20
+
 // maxDiagnosis is how many bytes are read on to tell why a layer is bad.
 const maxDiagnosis = 256 << 20
 
@@ -42,15 +46,8 @@ func (x *extraction) stage(ctx context.Context, index int, l modelpack.Layer) er
 	defer stream.Close()
 	s := &stager{x: x, layer: l, prefix: fmt.Sprintf("%s/%d", x.staging, index)}
 	r := &observedReader{ctx: ctx, r: stream, path: l.Path, o: x.o.Observer}
-	err = s.read(r)
-	if err == nil {
-		// What follows the archive counts for the digest too.
-		_, err = io.Copy(io.Discard, r)
-	}
-	if err != nil {
-		// Damaged content and hostile content look alike until the digest is known.
-		io.CopyN(io.Discard, r, maxDiagnosis)
-		return s.explain(err, r.err)
+	if err := s.readAll(r); err != nil {
+		return s.explain(err, r)
 	}
 	if x.o.Observer != nil {
 		x.o.Observer.Observe("done", l.Path, 0, 0, 0)
@@ -67,20 +64,50 @@ type stager struct {
 	left   int64 // bytes that the layer's files may still have
 }
 
-// explain says what an error in a layer means: the stream's own errors and the
-// destination's are what they are, everything else is the artifact's fault.
-func (s *stager) explain(err, streamErr error) error {
-	var pathErr *fs.PathError
-	switch {
-	case streamErr != nil:
-		err = streamErr
-	case !errors.As(err, &pathErr):
-		err = hostile(s.layer, err)
+// readAll stages the layer's files and reads what follows them: it counts for
+// the digest too.
+func (s *stager) readAll(r io.Reader) error {
+	if err := s.read(r); err != nil {
+		return err
+	}
+	return drain(r)
+}
+
+// explain says what an error in a layer means: the destination's own errors and
+// the stream's are what they are, everything else is the artifact's fault.
+func (s *stager) explain(err error, r *observedReader) error {
+	if !isLocal(err) {
+		// Damaged content and hostile content look alike until the digest is known.
+		io.CopyN(io.Discard, r, maxDiagnosis)
+		if r.err != nil {
+			err = r.err
+		} else {
+			err = hostile(s.layer, err)
+		}
 	}
 	if s.layer.Path == "" {
 		return err
 	}
 	return fmt.Errorf("extracting %s: %w", s.layer.Path, err)
+}
+
+// isLocal knows the errors of files on this machine.
+func isLocal(err error) bool {
+	var pathErr *fs.PathError
+	var linkErr *os.LinkError
+	return errors.As(err, &pathErr) || errors.As(err, &linkErr)
+}
+
+// drain reads what follows an archive, of which there must not be much.
+func drain(r io.Reader) error {
+	n, err := io.CopyN(io.Discard, r, maxTrailing+1)
+	if n > maxTrailing {
+		return fmt.Errorf("more than %d bytes behind the end of the archive", maxTrailing)
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return err
 }
 
 // read stages the files that r holds.
@@ -119,16 +146,14 @@ func inflated(size int64) int64 {
 // archive stages the entries of a tar stream whose files have at most limit
 // bytes in all.
 func (s *stager) archive(r io.Reader, limit int64) error {
-	if s.left = limit; s.layer.Metadata != nil && s.layer.Metadata.Size > 0 && !modelpack.IsDir(s.layer.Metadata) {
+	if s.left = limit; s.single() {
 		s.left = min(limit, s.layer.Metadata.Size)
 	}
 	tr := tar.NewReader(r)
 	for {
 		h, err := tr.Next()
 		if err == io.EOF {
-			// The end of a compressed stream holds its checksum.
-			_, err := io.Copy(io.Discard, r)
-			return err
+			return drain(r) // the end of a compressed stream holds its checksum
 		}
 		if err != nil {
 			return err
@@ -137,6 +162,12 @@ func (s *stager) archive(r io.Reader, limit int64) error {
 			return err
 		}
 	}
+}
+
+// single says whether the manifest declares one file, and how large it is.
+func (s *stager) single() bool {
+	m := s.layer.Metadata
+	return m != nil && m.Size > 0 && !modelpack.IsDir(m) && path.Base(s.layer.Path) == m.Name
 }
 
 // entry stages one entry of an archive.
@@ -179,6 +210,9 @@ func (s *stager) file(name string, r io.Reader, size int64, executable bool) (er
 		return fmt.Errorf("%s has %d bytes, more than the layer declares", name, size)
 	}
 	s.left -= size
+	if s.count > 0 && s.single() {
+		return fmt.Errorf("%s is a second file where the manifest declares one", name)
+	}
 	if err := s.x.claim(name, false); err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package modelfile
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
 
 // globEscapes writes each metacharacter as a class of its own, because on Windows
 // a backslash escapes nothing. Inside the class, a backslash keeps braces from
@@ -67,3 +71,17 @@ func literal(glob string) (char string, n int) {
 	}
 	return glob[:1], 1
 }
+
+// Reaches says whether glob might match something below the directory dir, "."
+// for the top. It is there to stay out of directories that do not matter.
+func Reaches(glob, dir string) bool {
+	if dir == "." {
+		return true
+	}
+	base, rest := doublestar.SplitPattern(glob)
+	deep := strings.Contains(rest, "/") || strings.Contains(rest, "**")
+	return within(base, dir) || deep && (base == "." || within(dir, base))
+}
+
+// within says whether p is dir or below it.
+func within(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }

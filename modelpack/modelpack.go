@@ -130,9 +130,9 @@ func parseLayer(desc ocispec.Descriptor) (Layer, error) {
 	l := Layer{Descriptor: desc, Kind: kind, Format: format}
 	l.Path = annotation(desc, AnnotationFilepath, legacyAnnotationFilepath, ocispec.AnnotationTitle)
 	if s := annotation(desc, AnnotationFileMetadata, legacyAnnotationMetadata); s != "" {
-		l.Metadata = new(FileMetadata)
-		if err := json.Unmarshal([]byte(s), l.Metadata); err != nil {
-			return Layer{}, fmt.Errorf("parsing annotation %s: %w", AnnotationFileMetadata, err)
+		var m FileMetadata
+		if json.Unmarshal([]byte(s), &m) == nil { // what another tool got wrong is not worth the model
+			l.Metadata = &m
 		}
 	}
 	return l, nil

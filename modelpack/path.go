@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,8 +21,8 @@ const (
 )
 
 // CheckPath says whether an artifact may hold a file named path: relative,
-// slash-separated and clean, the same file on every system. The error says what
-// is wrong with it.
+// slash-separated and clean, and not in [StateDir]. The error says what is wrong
+// with it.
 func CheckPath(path string) error {
 	if err := checkPath(path); err != nil {
 		return fmt.Errorf("path %q: %w", path, err)
@@ -45,9 +46,11 @@ func checkPath(path string) error {
 		return errors.New("is not clean (empty, . or .. components)")
 	case len(path) >= 2 && path[1] == ':':
 		return errors.New("starts with a drive letter")
+	case !filepath.IsLocal(filepath.FromSlash(path)):
+		return errors.New("cannot be the name of a file on this system")
 	}
 	first, _, _ := strings.Cut(path, "/")
-	if strings.EqualFold(first, StateDir) {
+	if strings.EqualFold(strings.TrimRight(first, ". "), StateDir) { // Windows drops what it trims
 		return fmt.Errorf("lies in %s, which is reserved", StateDir)
 	}
 	for name := range strings.SplitSeq(path, "/") {

@@ -1,19 +1,21 @@
-// Package progress shows people, or machines, how long work gets on.
+// Package progress shows people, or machines, how far work has got.
 //
 // A [Reporter] takes what the engines observe and renders it for the whole job:
 // one bar on a terminal, a line every few seconds on a pipe, one JSON object a
 // line for programs, or nothing. It satisfies the Observer interfaces of build,
-// extract and registry.
+// extract, registry and storage.
 //
-//	r := progress.New(progress.Auto, os.Stderr, isTerminal)
-//	r.Start("pulling", totalBytes, len(layers))
-//	defer r.Stop()
+//	r := progress.New(progress.Auto, os.Stderr, columns)
+//	err := r.During("pulling", totalBytes, len(layers), func() error { … })
 package progress
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,19 +34,29 @@ const (
 	None  Mode = "none"
 )
 
+// Modes lists the names of all modes.
+func Modes() []string {
+	return []string{string(Auto), string(Bar), string(Plain), string(JSON), string(None)}
+}
+
 // ParseMode reads the name of a mode.
 func ParseMode(s string) (Mode, error) {
-	switch m := Mode(s); m {
-	case Auto, Bar, Plain, JSON, None:
-		return m, nil
+	if !slices.Contains(Modes(), s) {
+		return "", fmt.Errorf("unknown progress %q: one of %s", s, strings.Join(Modes(), ", "))
 	}
-	return "", fmt.Errorf("unknown progress %q: one of auto, bar, plain, json, none", s)
+	return Mode(s), nil
 }
 
 const (
 	barEvery   = 100 * time.Millisecond
 	plainEvery = 3 * time.Second
 	jsonEvery  = time.Second
+
+	barWidth = 16
+	// barExtra is what stands around the bar: percent, brackets, blanks.
+	barExtra = 10
+	// minColumns is the narrowest terminal that a bar makes sense on.
+	minColumns = 50
 )
 
 // Status is a moment of a job. It is what JSON mode prints; sizes are in bytes.
@@ -70,28 +82,41 @@ func (s Status) rate() float64 {
 // position is how far the job is, whoever did it.
 func (s Status) position() int64 { return min(s.Safe+s.Skipped+s.Resumed, s.Total) }
 
+// left is how long the rest may take, zero if there is nothing to go by.
+func (s Status) left() time.Duration {
+	rate := s.rate()
+	if rate < 1 {
+		return 0
+	}
+	return time.Duration(float64(s.Total-s.position()) / rate * float64(time.Second)).Round(time.Second)
+}
+
 // Reporter renders one job. Its methods may be called from any goroutine.
 type Reporter struct {
-	mode Mode
-	w    io.Writer
+	mode    Mode
+	w       io.Writer
+	columns int
 
 	mu     sync.Mutex
 	status Status
 	start  time.Time
 	bar    *progressbar.ProgressBar
+	frame  bytes.Buffer // what the bar drew
+	ended  bool         // a line said that only the end is missing
 	stop   chan struct{}
 	done   sync.WaitGroup
 }
 
-// New returns a Reporter that writes to w. terminal says whether w is one.
-func New(mode Mode, w io.Writer, terminal bool) *Reporter {
+// New returns a Reporter that writes to w, which has so many columns if it is a
+// terminal and 0 if it is none.
+func New(mode Mode, w io.Writer, columns int) *Reporter {
 	switch {
-	case mode == Auto && terminal:
+	case mode == Auto && columns >= minColumns:
 		mode = Bar
 	case mode == Auto:
 		mode = Plain
 	}
-	return &Reporter{mode: mode, w: w}
+	return &Reporter{mode: mode, w: w, columns: max(columns, minColumns)}
 }
 
 // Start begins a job: what is done, how many bytes and layers there are.
@@ -102,7 +127,7 @@ func (r *Reporter) Start(phase string, total int64, layers int) {
 	r.start = time.Now()
 	switch r.mode {
 	case Bar:
-		r.bar = newBar(r.w, total)
+		r.bar = newBar(&r.frame, total)
 		r.every(barEvery, r.drawBar)
 	case Plain:
 		r.every(plainEvery, r.printLine)
@@ -111,15 +136,14 @@ func (r *Reporter) Start(phase string, total int64, layers int) {
 	}
 }
 
-func newBar(w io.Writer, total int64) *progressbar.ProgressBar {
-	return progressbar.NewOptions64(max(total, 1),
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionShowCount(),
-		progressbar.OptionUseIECUnits(true),
-		progressbar.OptionSetWidth(16),
-		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionClearOnFinish(),
+// newBar draws into frame. It never comes to its end, where the library would
+// take it away though the job may still have to wait for an answer.
+func newBar(frame io.Writer, total int64) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(total+1,
+		progressbar.OptionSetWriter(frame),
+		progressbar.OptionSetWidth(barWidth),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetPredictTime(false),
 		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "=", SaucerHead: ">", SaucerPadding: " ", BarStart: "[", BarEnd: "]"}),
 	)
 }
@@ -140,6 +164,13 @@ func (r *Reporter) every(interval time.Duration, draw func(Status)) {
 			}
 		}
 	})
+}
+
+// During shows progress while work runs.
+func (r *Reporter) During(phase string, total int64, layers int, work func() error) error {
+	r.Start(phase, total, layers)
+	defer r.Stop()
+	return work()
 }
 
 // Observe takes a report of an engine: bytes since its last report, and in phase
@@ -180,24 +211,58 @@ func (r *Reporter) Stop() {
 	r.done.Wait()
 	switch r.mode {
 	case Bar:
-		r.bar.Finish()
+		io.WriteString(r.w, clearLine)
 	case JSON:
 		r.printJSON(r.Status())
 	}
 }
 
+// clearLine goes to the start of the line and empties it.
+const clearLine = "\r\x1b[K"
+
+// drawBar writes one frame in one piece, so that it does not flicker.
 func (r *Reporter) drawBar(s Status) {
-	r.bar.Describe(fmt.Sprintf("%s %d/%d", s.Phase, min(s.Done+1, s.Layers), s.Layers))
 	r.bar.Set64(s.position())
+	r.frame.Reset()
+	r.bar.Describe(s.line(r.columns - barWidth - barExtra))
+	frame := r.frame.String()
+	frame = strings.TrimRight(frame[strings.LastIndex(strings.TrimRight(frame, "\r "), "\r")+1:], "\r ")
+	fmt.Fprintf(r.w, "\r%s\x1b[K", frame)
 }
 
-func (r *Reporter) printLine(s Status) {
-	percent := int64(100)
-	if s.Total > 0 {
-		percent = s.position() * 100 / s.Total
+// line says how far the job is in at most width columns, the most important
+// things first.
+func (s Status) line(width int) string {
+	line := fmt.Sprintf("%s %d/%d", s.Phase, s.layer(), s.Layers)
+	parts := []string{fmt.Sprintf("%s of %s", Bytes(s.position()), Bytes(s.Total))}
+	switch {
+	case s.position() == s.Total:
+		parts = append(parts, "finishing")
+	case s.rate() >= 1:
+		parts = append(parts, Bytes(int64(s.rate()))+"/s", s.left().String()+" left")
 	}
-	fmt.Fprintf(r.w, "%s: %s of %s (%d%%), %s/s, layer %d of %d\n", s.Phase,
-		Bytes(s.position()), Bytes(s.Total), percent, Bytes(int64(s.rate())), min(s.Done+1, s.Layers), s.Layers)
+	for _, part := range parts {
+		if len(line)+len(part)+2 > width {
+			break
+		}
+		line += "  " + part
+	}
+	return line
+}
+
+// layer is the layer that the job is at.
+func (s Status) layer() int { return min(s.Done+1, s.Layers) }
+
+func (r *Reporter) printLine(s Status) {
+	if s.position() == s.Total {
+		if !r.ended {
+			fmt.Fprintf(r.w, "%s: %s of %s (100%%), finishing\n", s.Phase, Bytes(s.Total), Bytes(s.Total))
+		}
+		r.ended = true
+		return
+	}
+	fmt.Fprintf(r.w, "%s: %s of %s (%d%%), %s/s, layer %d of %d\n", s.Phase, Bytes(s.position()), Bytes(s.Total),
+		s.position()*100/s.Total, Bytes(int64(s.rate())), s.layer(), s.Layers)
 }
 
 func (r *Reporter) printJSON(s Status) {

@@ -44,6 +44,7 @@ func work(r *Reporter) {
 		r.Observe("data", "b", 15, 0, 0)
 	}
 	r.Observe("done", "b", 0, 0, 0)
+	time.Sleep(150 * time.Millisecond) // for one more frame
 	r.Stop()
 	r.Stop()
 }
@@ -51,7 +52,7 @@ func work(r *Reporter) {
 func TestPlainIsALineEveryFewSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		work(New(Auto, &out, false))
+		work(New(Auto, &out, 0))
 		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 		if len(lines) != 3 {
 			t.Fatalf("%d lines in ten and a half seconds:\n%s", len(lines), out.String())
@@ -67,7 +68,7 @@ func TestPlainIsALineEveryFewSeconds(t *testing.T) {
 func TestJSONEndsInTheLastStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		work(New(JSON, &out, true))
+		work(New(JSON, &out, 80))
 		var last Status
 		for dec := json.NewDecoder(&out); dec.More(); {
 			last = Status{}
@@ -75,7 +76,7 @@ func TestJSONEndsInTheLastStatus(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if want := (Status{Phase: "pulling", Safe: 150, Skipped: 100, Resumed: 50, Total: 300, Layers: 2, Done: 2, Seconds: 10.5}); last != want {
+		if want := (Status{Phase: "pulling", Safe: 150, Skipped: 100, Resumed: 50, Total: 300, Layers: 2, Done: 2, Seconds: 10.65}); last != want {
 			t.Errorf("last %+v, want %+v", last, want)
 		}
 	})
@@ -84,7 +85,7 @@ func TestJSONEndsInTheLastStatus(t *testing.T) {
 func TestNoneIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		r := New(None, &out, true)
+		r := New(None, &out, 80)
 		work(r)
 		if out.Len() > 0 {
 			t.Errorf("printed %q", out.String())
@@ -98,23 +99,43 @@ func TestNoneIsSilent(t *testing.T) {
 func TestBarShowsTheJobAndGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		work(New(Auto, &out, true))
-		for _, want := range []string{"pulling 2/2", "225 B", "75%"} {
-			if !strings.Contains(strings.ReplaceAll(out.String(), "225/300 B", "225 B"), want) {
-				t.Errorf("%q is never shown in %q", want, out.String())
+		work(New(Auto, &out, 80))
+		for _, want := range []string{
+			"\rpulling 2/2  150 B of 300 B  49% [======>         ]\x1b[K", // nothing moved yet: no rate
+			"\rpulling 2/2  225 B of 300 B  12 B/s  6s left  74% [==========>     ]\x1b[K",
+			"\rpulling 2/2  300 B of 300 B  finishing  99% [==============> ]\x1b[K",
+		} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%q is never shown; the end is %q", want, out.String()[out.Len()-300:])
 			}
 		}
 		if strings.Contains(out.String(), "\n") {
 			t.Errorf("the bar leaves a line behind: %q", out.String())
 		}
-		if end := out.String()[strings.LastIndex(strings.TrimRight(out.String(), "\r"), "\r")+1:]; strings.TrimSpace(strings.TrimSuffix(end, "\x1b[2K")) != "" {
-			t.Errorf("ends in %q, want an empty line", end)
+		if !strings.HasSuffix(out.String(), "\r\x1b[K") {
+			t.Errorf("ends in %q, want an empty line", out.String()[max(0, out.Len()-20):])
 		}
 	})
 }
 
+func TestBarKeepsToTheLine(t *testing.T) {
+	s := Status{Phase: "extracting", Safe: 1023 << 20, Total: 1023 << 30, Layers: 450, Done: 400, Seconds: 1}
+	for columns := minColumns; columns < 120; columns++ {
+		var out bytes.Buffer
+		r := New(Auto, &out, columns)
+		r.status, r.bar = s, newBar(&r.frame, s.Total)
+		r.drawBar(s)
+		if line := strings.Trim(out.String(), "\r\x1b[K"); len(line) > columns {
+			t.Errorf("%d columns: %d in %q", columns, len(line), line)
+		}
+	}
+	if r := New(Auto, nil, minColumns-1); r.mode != Plain {
+		t.Errorf("a bar on a terminal of %d columns", minColumns-1)
+	}
+}
+
 func TestConcurrentReports(t *testing.T) {
-	r := New(None, nil, false)
+	r := New(None, nil, 0)
 	r.Start("building", 1000, 10)
 	var wg sync.WaitGroup
 	for range 10 {

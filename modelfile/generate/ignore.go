@@ -3,9 +3,12 @@ package generate
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/tareml/tare/modelfile"
 )
 
 // ownName is the file that is being generated. That it is left out is no news.
@@ -84,17 +87,8 @@ func (g *globs) cover(p string) bool {
 
 // reach says whether a pattern might match something below dir.
 func (g *globs) reach(dir string) bool {
-	for _, pattern := range g.patterns {
-		base, rest := doublestar.SplitPattern(pattern)
-		deep := strings.Contains(rest, "/") || strings.Contains(rest, "**")
-		if within(base, dir) || deep && (base == "." || within(dir, base)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(g.patterns, func(pattern string) bool { return modelfile.Reaches(pattern, dir) })
 }
-
-func within(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
 
 // notes names the patterns that did nothing, which may be misspelt.
 func (g *globs) notes() []string {

@@ -154,11 +154,17 @@ type extraction struct {
 	files []staged
 	dirs  []string
 	kinds map[string]bool // paths taken so far; true is a directory
+
+	buffers sync.Pool // of *[copyBuffer]byte
 }
+
+// copyBuffer is the size of the pieces in which files are written.
+const copyBuffer = 1 << 20
 
 // open prepares the destination and a staging directory in it.
 func open(dir string, src Source, o Options) (_ *extraction, err error) {
 	x := &extraction{dir: dir, src: src, o: o, kinds: make(map[string]bool)}
+	x.buffers.New = func() any { return new([copyBuffer]byte) }
 	defer func() {
 		if err != nil {
 			x.close()

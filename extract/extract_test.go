@@ -23,6 +23,7 @@ import (
 
 	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/extract"
+	"github.com/tareml/tare/filelock"
 	"github.com/tareml/tare/modelpack"
 )
 
@@ -85,6 +86,17 @@ func archive(entries ...entry) []byte {
 			panic(err)
 		}
 		io.WriteString(w, e.content)
+	}
+	w.Close()
+	return buf.Bytes()
+}
+
+// flood is an archive of n empty directories.
+func flood(n int) []byte {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for i := range n {
+		w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: fmt.Sprint(i)})
 	}
 	w.Close()
 	return buf.Bytes()
@@ -220,11 +232,20 @@ func TestHostile(t *testing.T) {
 			l := a.add(modelpack.TarZstd, "a", bomb)
 			l.Metadata = &modelpack.FileMetadata{Name: "a", Size: 10}
 		},
-		"bomb":          func(a *artifact) { a.add(modelpack.TarZstd, "a", bomb) },
-		"truncated tar": func(a *artifact) { a.add(modelpack.Tar, "a", archive(header("a", strings.Repeat("x", 5000)))[:2000]) },
-		"no tar":        func(a *artifact) { a.add(modelpack.Tar, "a", bytes.Repeat([]byte("garbage "), 512)) },
-		"no gzip":       func(a *artifact) { a.add(modelpack.TarGzip, "a", []byte("garbage")) },
-		"no zstd":       func(a *artifact) { a.add(modelpack.TarZstd, "a", []byte("garbage")) },
+		"bomb": func(a *artifact) { a.add(modelpack.TarZstd, "a", bomb) },
+		"bomb behind": func(a *artifact) {
+			a.add(modelpack.TarZstd, "a", zstandard(append(archive(header("a", "x")), make([]byte, 64<<20)...)))
+		},
+		"flood of entries": func(a *artifact) { a.add(modelpack.TarZstd, "", zstandard(flood(260_000))) },
+		"second file": func(a *artifact) {
+			l := a.add(modelpack.TarGzip, "a", gzipped(archive(header("a", "12345"), header("b", ""))))
+			l.Metadata = &modelpack.FileMetadata{Name: "a", Size: 5}
+		},
+		"state in disguise": func(a *artifact) { a.add(modelpack.Tar, "", archive(header(".tare. /x", "x"))) },
+		"truncated tar":     func(a *artifact) { a.add(modelpack.Tar, "a", archive(header("a", strings.Repeat("x", 5000)))[:2000]) },
+		"no tar":            func(a *artifact) { a.add(modelpack.Tar, "a", bytes.Repeat([]byte("garbage "), 512)) },
+		"no gzip":           func(a *artifact) { a.add(modelpack.TarGzip, "a", []byte("garbage")) },
+		"no zstd":           func(a *artifact) { a.add(modelpack.TarZstd, "a", []byte("garbage")) },
 		"broken gzip": func(a *artifact) {
 			z := gzipped(archive(header("a", "x")))
 			z[len(z)-5] ^= 1 // its checksum
@@ -368,6 +389,83 @@ func TestMissingLayer(t *testing.T) {
 		t.Errorf("error %v, want %v", err, blob.ErrNotFound)
 	}
 }
+
+// TestDeadRunsAreSwept: what a run that was killed has staged must not stay for
+// ever, and what a live one stages must not go.
+func TestDeadRunsAreSwept(t *testing.T) {
+	dir := t.TempDir()
+	state := filepath.Join(dir, ".tare")
+	for _, name := range []string{"stage-DEAD/0-0", "stage-LIVE/0-0"} {
+		path := filepath.Join(state, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("staged"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"stage-DEAD.lock", "mine"} {
+		if err := os.WriteFile(filepath.Join(state, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock, err := filelock.TryAcquire(filepath.Join(state, "stage-LIVE.lock"), filelock.Exclusive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	a := newArtifact()
+	a.file("a", "a")
+	if _, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"a": "a", ".tare/stage-LIVE/0-0": "staged", ".tare/stage-LIVE.lock": "", ".tare/mine": ""}
+	if got := tree(t, dir); !maps.Equal(got, want) {
+		t.Errorf("files %q, want %q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// TestErrorsOfTheDestination are not blamed on the artifact, and nothing more is
+// read for them.
+func TestErrorsOfTheDestination(t *testing.T) {
+	a := newArtifact()
+	a.file("model.bin", strings.Repeat("weights", 1_000_000))
+	src := &breaking{memory: a.memory, dir: filepath.Join(t.TempDir(), "dest")}
+	_, err := extract.Extract(t.Context(), &a.Artifact, src, src.dir, options)
+	if err == nil || errors.Is(err, blob.ErrHostile) || errors.Is(err, blob.ErrMismatch) {
+		t.Errorf("error %v, want the destination's own", err)
+	}
+	if src.read > 100_000 {
+		t.Errorf("%d bytes were read though there was nowhere to put them", src.read)
+	}
+}
+
+// breaking is a source that takes the staging directory away.
+type breaking struct {
+	memory
+	dir  string
+	read int
+}
+
+func (b *breaking) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	r, err := b.memory.Fetch(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	stages, _ := filepath.Glob(filepath.Join(b.dir, ".tare", "stage-*"))
+	for _, s := range stages {
+		os.RemoveAll(s)
+	}
+	return io.NopCloser(readFunc(func(p []byte) (int, error) {
+		n, err := r.Read(p[:min(len(p), 4096)])
+		b.read += n
+		return n, err
+	})), nil
+}
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestObserverSeesEveryByte(t *testing.T) {
 	a := newArtifact()

@@ -239,7 +239,9 @@ func (x *extraction) write(name string, r io.Reader, size int64, mode fs.FileMod
 	if err := f.Chmod(mode); err != nil {
 		return err
 	}
-	if _, err := io.CopyBuffer(onlyWriter{f}, io.LimitReader(r, size), make([]byte, 1<<20)); err != nil {
+	buf := x.buffers.Get().(*[copyBuffer]byte)
+	defer x.buffers.Put(buf)
+	if _, err := io.CopyBuffer(onlyWriter{f}, io.LimitReader(r, size), buf[:]); err != nil {
 		return err
 	}
 	if x.o.NoSync {

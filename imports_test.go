@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"filelock":           {},
 	"modelfile":          {"modelpack"},
 	"modelfile/generate": {"modelfile", "modelpack"},
-	"modelpack":          {},
+	"modelpack":          {"blob"},
 	"storage":            {"blob", "filelock"},
 	"registry":           {"blob"},
 	"blob":               {},

@@ -259,6 +259,9 @@ func (b *builder) assemble(ctx context.Context, layers []built) (*Result, error)
 	if err != nil {
 		return nil, err
 	}
+	if n := max(len(manifest), len(configJSON)); n > modelpack.MaxManifestSize {
+		return nil, fmt.Errorf("manifest or config of %d bytes: registries take no more than %d", n, modelpack.MaxManifestSize)
+	}
 	r.Size += configDesc.Size
 	r.Manifest, err = put(ctx, b.store, ocispec.MediaTypeImageManifest, manifest)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/tareml/tare/modelfile"
 	"github.com/tareml/tare/modelpack"
@@ -190,7 +191,17 @@ func (p *Plan) expand(globs []*glob, taken map[string]modelpack.Kind) error {
 
 // enters says whether a directory may hold files of the artifact.
 func (p *Plan) enters(globs []*glob, dir string) bool {
-	return dir != modelpack.StateDir && slices.ContainsFunc(globs, func(g *glob) bool { return modelfile.Reaches(g.clean, dir) })
+	if dir == modelpack.StateDir || p.isStore(dir) {
+		return false
+	}
+	return slices.ContainsFunc(globs, func(g *glob) bool { return modelfile.Reaches(g.clean, dir) })
+}
+
+// isStore says whether a directory below the top is an OCI layout: packaging the
+// store that the artifact goes to would never end.
+func (p *Plan) isStore(dir string) bool {
+	_, err := p.tree.root.Lstat(path.Join(dir, ocispec.ImageLayoutFile))
+	return dir != "." && err == nil
 }
 
 func firstMatch(globs []*glob, name string) *glob {

@@ -261,6 +261,9 @@ func (o *buildOptions) plan(cmd *cobra.Command, dir string) (*build.Plan, error)
 }
 
 func readModelfile(path string) (*modelfile.File, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("modelfile: %s is not a regular file", path) // opening a pipe would wait
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("modelfile: %w", err)

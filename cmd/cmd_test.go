@@ -54,6 +54,20 @@ func TestPrintError(t *testing.T) {
 	}
 }
 
+func TestPrintable(t *testing.T) {
+	for s, want := range map[string]string{
+		"plain ünï 模": "plain ünï 模", "a\x1b[31mred": `a\u001b[31mred`, "two\nlines": `two\u000alines`, "c1\u009b1m": `c1\u009b1m`, "del\x7f": `del\u007f`, "turn\u202ed": `turn\u202ed`,
+	} {
+		if got := printable(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+	var out bytes.Buffer
+	if err := encodeJSON(&out, map[string]string{"a": "x\u009b\x7f"}); err != nil || out.String() != "{\n  \"a\": \"x\\u009b\\u007f\"\n}\n" {
+		t.Errorf("JSON %q, %v", out.String(), err)
+	}
+}
+
 func TestAgo(t *testing.T) {
 	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 	for d, want := range map[time.Duration]string{

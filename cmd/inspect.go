@@ -113,7 +113,7 @@ func printInspected(w io.Writer, v inspected) {
 		{"Licenses", strings.Join(v.Licenses, ", ")}, {"Created", v.CreatedAt}, {"Size", progress.Bytes(v.Size)},
 	} {
 		if line[1] != "" {
-			fmt.Fprintf(tw, "%s\t%s\n", line[0], line[1])
+			fmt.Fprintf(tw, "%s\t%s\n", line[0], printable(line[1]))
 		}
 	}
 	tw.Flush()
@@ -121,7 +121,7 @@ func printInspected(w io.Writer, v inspected) {
 	tw = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, l := range v.Layers {
 		kind, format, _ := modelpack.ParseMediaType(l.MediaType)
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", kind, format, shortDigest(l.Digest), progress.Bytes(l.Size), l.Filepath)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", kind, format, shortDigest(l.Digest), progress.Bytes(l.Size), printable(l.Filepath))
 	}
 	tw.Flush()
 }

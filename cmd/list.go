@@ -112,7 +112,7 @@ func printList(w io.Writer, list []listed, short bool) {
 		if short {
 			dgst = shortDigest(dgst)
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", orNone(l.Repository), orNone(l.Tag), dgst, ago(l.Created, now), progress.Bytes(l.Size))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", orNone(l.Repository), orNone(l.Tag), printable(dgst), ago(l.Created, now), progress.Bytes(l.Size))
 	}
 }
 
@@ -120,7 +120,7 @@ func orNone(s string) string {
 	if s == "" {
 		return "<none>"
 	}
-	return s
+	return printable(s)
 }
 
 // shortDigest keeps as much of a digest as a person compares.

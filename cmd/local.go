@@ -157,17 +157,17 @@ func resolve(store *storage.Store, ref registry.Reference) (ocispec.Descriptor, 
 }
 
 // matches says whether an entry of the store is what ref names. A digest decides
-// over a tag.
+// over a tag. Other tools may have written the name in a shorter form.
 func matches(e storage.Entry, ref registry.Reference) bool {
-	if ref.Digest == "" {
-		return e.Ref == ref.String()
-	}
-	if e.Descriptor.Digest != ref.Digest {
-		return false
-	}
 	if e.Ref == "" {
-		return true
+		return e.Descriptor.Digest == ref.Digest
 	}
 	named, err := registry.ParseReference(e.Ref)
-	return err == nil && named.Name() == ref.Name()
+	if err != nil {
+		return false
+	}
+	if ref.Digest == "" {
+		return named.String() == ref.String()
+	}
+	return e.Descriptor.Digest == ref.Digest && named.Name() == ref.Name()
 }

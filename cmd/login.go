@@ -63,15 +63,7 @@ func (o *loginOptions) ask(cmd *cobra.Command) error {
 		if o.username == "" {
 			return usage(errors.New("--password-stdin needs --username"))
 		}
-		data, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 1<<20))
-		if err != nil {
-			return fmt.Errorf("reading the password: %w", err)
-		}
-		o.password = strings.TrimRight(string(data), "\r\n")
-		if o.password == "" {
-			return errors.New("the password on standard input is empty")
-		}
-		return nil
+		return await(cmd.Context(), func() error { return o.readPassword(cmd.InOrStdin()) })
 	}
 	if o.username != "" && o.password != "" {
 		return nil
@@ -90,16 +82,38 @@ func (o *loginOptions) prompt(ctx context.Context, tty *os.File, w io.Writer) er
 	if err != nil {
 		return err
 	}
-	answer := make(chan error, 1)
-	go func() { answer <- o.readAnswers(tty, w) }()
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
+	err = await(ctx, func() error { return o.readAnswers(tty, w) })
+	if ctx.Err() != nil {
 		term.Restore(int(tty.Fd()), state)
 		fmt.Fprintln(w)
+	}
+	return err
+}
+
+// await runs what cannot be interrupted, and waits for it no longer than ctx
+// lasts.
+func await(ctx context.Context, run func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- run() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// readPassword reads all of standard input.
+func (o *loginOptions) readPassword(r io.Reader) error {
+	data, err := io.ReadAll(io.LimitReader(r, 1<<20))
+	if err != nil {
+		return fmt.Errorf("reading the password: %w", err)
+	}
+	o.password = strings.TrimRight(string(data), "\r\n")
+	if o.password == "" {
+		return errors.New("the password on standard input is empty")
+	}
+	return nil
 }
 
 func (o *loginOptions) readAnswers(tty *os.File, w io.Writer) error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/template"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -50,10 +51,18 @@ func (f *formatFlag) print(cmd *cobra.Command, v any, table func(io.Writer)) err
 }
 
 func encodeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	// In JSON an escape says the same as the character that it stands for.
+	for line := range strings.Lines(out.String()) {
+		fmt.Fprintln(w, printable(strings.TrimSuffix(line, "\n")))
+	}
+	return nil
 }
 
 // execute prints through the template, a line for each element of a list. The
@@ -149,8 +158,28 @@ func columns(w any) int {
 
 // note tells a person something that is no result.
 func note(cmd *cobra.Command, format string, args ...any) {
-	fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+	fmt.Fprintln(cmd.ErrOrStderr(), printable(fmt.Sprintf(format, args...)))
 }
+
+// printable is s for a terminal. Names come from artifacts, registries and disks
+// of others: what could move the cursor or forge a line is written as an escape.
+func printable(s string) string {
+	if !strings.ContainsFunc(s, isControl) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if isControl(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// isControl knows control characters, and the ones that turn text around.
+func isControl(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 // ago writes a time for people, relative to now.
 func ago(t, now time.Time) string {

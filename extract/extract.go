@@ -154,6 +154,9 @@ type extraction struct {
 	files []staged
 	dirs  []string
 	kinds map[string]bool // paths taken so far; true is a directory
+	names int             // bytes in paths
+
+	undo []func() // what to do if publishing fails half way
 
 	buffers sync.Pool // of *[copyBuffer]byte
 }
@@ -179,6 +182,11 @@ func open(dir string, src Source, o Options) (_ *extraction, err error) {
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return x, err
+	}
+	for _, d := range x.made {
+		if err := os.Chmod(d, 0o755); err != nil { // the umask is not the artifact's
+			return x, err
+		}
 	}
 	if x.root, err = os.OpenRoot(dir); err != nil {
 		return x, err
@@ -296,16 +304,20 @@ func (x *extraction) stageAll(ctx context.Context, layers []modelpack.Layer) err
 	return group.Wait()
 }
 
-// maxEntries bounds what an artifact makes us remember.
-const maxEntries = 250_000
+// maxEntries and maxNames bound what an artifact makes us remember: paths, and
+// bytes in them.
+const (
+	maxEntries = 250_000
+	maxNames   = 32 << 20
+)
 
 // claim gives path to one layer: nothing else may be there, and no file may be
 // where another path needs a directory.
 func (x *extraction) claim(name string, dir bool) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.kinds) >= maxEntries {
-		return fmt.Errorf("more than %d files and directories", maxEntries)
+	if x.names += len(name); len(x.kinds) >= maxEntries || x.names > maxNames {
+		return fmt.Errorf("more than %d files and directories, or %d bytes of names", maxEntries, maxNames)
 	}
 	if isDir, taken := x.kinds[name]; taken && (!dir || !isDir) {
 		return fmt.Errorf("the path %q is there twice", name)
@@ -323,29 +335,30 @@ func (x *extraction) claim(name string, dir bool) error {
 	return nil
 }
 
-// publish gives all staged files their names. What can fail for lack of space
-// comes before the first rename.
-func (x *extraction) publish(ctx context.Context) (*Result, error) {
+// publish gives all staged files their names. If that fails half way it takes
+// back what it did.
+func (x *extraction) publish(ctx context.Context) (_ *Result, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(x.files, func(a, b staged) int { return strings.Compare(a.path, b.path) })
-	fresh, err := x.settle()
+	fresh, err := x.settle(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range fresh {
-		x.dirs = append(x.dirs, path.Dir(f.path))
-	}
-	slices.Sort(x.dirs)
-	x.dirs = slices.Compact(x.dirs)
+	defer func() {
+		if err != nil {
+			x.takeBack()
+			err = fmt.Errorf("destination %s: %w", x.dir, err)
+		}
+	}()
 	for _, dir := range x.dirs {
-		if err := x.root.MkdirAll(dir, 0o755); err != nil {
+		if err := errors.Join(ctx.Err(), x.mkdir(dir)); err != nil {
 			return nil, err
 		}
 	}
 	for _, f := range fresh {
-		if err := x.root.Rename(f.name, f.path); err != nil {
+		if err := errors.Join(ctx.Err(), x.place(f)); err != nil {
 			return nil, err
 		}
 	}
@@ -356,12 +369,59 @@ func (x *extraction) publish(ctx context.Context) (*Result, error) {
 	return r, x.syncDirs()
 }
 
+// mkdir makes a directory and those above it that are missing. The umask is not
+// the artifact's.
+func (x *extraction) mkdir(dir string) error {
+	if _, err := x.root.Stat(dir); err == nil || dir == "." {
+		return err
+	}
+	if err := x.mkdir(path.Dir(dir)); err != nil {
+		return err
+	}
+	if err := x.root.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	x.undo = append(x.undo, func() { x.root.Remove(dir) })
+	return x.root.Chmod(dir, 0o755)
+}
+
+// place gives a staged file its name, and keeps what had it for the case that
+// the rest fails.
+func (x *extraction) place(f staged) error {
+	if err := x.mkdir(path.Dir(f.path)); err != nil {
+		return err
+	}
+	old := f.name + ".old"
+	if err := x.root.Rename(f.path, old); err == nil {
+		x.undo = append(x.undo, func() { x.root.Rename(old, f.path) })
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := x.root.Rename(f.name, f.path); err != nil {
+		return err
+	}
+	x.undo = append(x.undo, func() { x.root.Rename(f.path, f.name) })
+	return nil
+}
+
+// takeBack undoes what was published, the last first.
+func (x *extraction) takeBack() {
+	for _, undo := range slices.Backward(x.undo) {
+		undo()
+	}
+}
+
 // syncDirs makes the names last.
 func (x *extraction) syncDirs() error {
 	if x.o.NoSync || runtime.GOOS == "windows" { // which cannot, and need not
 		return nil
 	}
-	for _, dir := range x.dirs {
+	dirs := []string{"."}
+	for _, f := range x.files {
+		dirs = append(dirs, path.Dir(f.path))
+	}
+	slices.Sort(dirs)
+	for _, dir := range slices.Compact(dirs) {
 		f, err := x.root.Open(dir)
 		if err != nil {
 			return err
@@ -375,27 +435,17 @@ func (x *extraction) syncDirs() error {
 
 // settle compares staged files with what is there, and returns those that need
 // to move. It changes nothing.
-func (x *extraction) settle() ([]staged, error) {
+func (x *extraction) settle(ctx context.Context) ([]staged, error) {
 	var fresh []staged
 	var conflicts []string
 	for _, f := range x.files {
-		info, err := x.root.Lstat(f.path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			fresh = append(fresh, f)
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("destination: %w", err)
-		}
-		same := false
-		if info.Mode().IsRegular() && info.Size() == f.size {
-			if same, err = sameContent(x.root, f.name, f.path); err != nil {
-				return nil, err
-			}
+		state, err := x.compare(ctx, f)
+		if err != nil {
+			return nil, fmt.Errorf("destination %s: %w", x.dir, err)
 		}
 		switch {
-		case same:
-		case x.o.Overwrite && !info.IsDir():
+		case state == same:
+		case state == absent, state == other && x.o.Overwrite:
 			fresh = append(fresh, f)
 		default:
 			conflicts = append(conflicts, f.path)
@@ -405,4 +455,31 @@ func (x *extraction) settle() ([]staged, error) {
 		return nil, &ConflictError{Dir: x.dir, Paths: conflicts}
 	}
 	return fresh, nil
+}
+
+// presence is what stands where a file is to go.
+type presence int
+
+const (
+	absent presence = iota
+	same            // a file of the same content
+	other           // something else
+)
+
+func (x *extraction) compare(ctx context.Context, f staged) (presence, error) {
+	info, err := x.root.Lstat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return absent, nil
+	case err != nil:
+		return other, err
+	case info.IsDir():
+		return other, fmt.Errorf("%s is a directory there and a file in the artifact", f.path)
+	case !info.Mode().IsRegular() || info.Size() != f.size:
+		return other, nil
+	}
+	if ok, err := sameContent(ctx, x.root, f.name, f.path); ok || err != nil {
+		return same, err
+	}
+	return other, nil
 }

@@ -241,6 +241,17 @@ func TestHostile(t *testing.T) {
 			l := a.add(modelpack.TarGzip, "a", gzipped(archive(header("a", "12345"), header("b", ""))))
 			l.Metadata = &modelpack.FileMetadata{Name: "a", Size: 5}
 		},
+		"declared file missing": func(a *artifact) {
+			l := a.add(modelpack.Tar, "a", archive(header("b", "12345")))
+			l.Metadata = &modelpack.FileMetadata{Name: "a", Size: 5}
+		},
+		"declared file short": func(a *artifact) {
+			l := a.add(modelpack.Tar, "a", archive(header("a", "12")))
+			l.Metadata = &modelpack.FileMetadata{Name: "a", Size: 5}
+		},
+		"empty archive":     func(a *artifact) { a.add(modelpack.Tar, "a", archive()) },
+		"empty layer":       func(a *artifact) { a.add(modelpack.Tar, "a", nil) },
+		"deep path":         func(a *artifact) { a.add(modelpack.Tar, "", archive(header(strings.Repeat("d/", 100)+"f", "x"))) },
 		"state in disguise": func(a *artifact) { a.add(modelpack.Tar, "", archive(header(".tare. /x", "x"))) },
 		"truncated tar":     func(a *artifact) { a.add(modelpack.Tar, "a", archive(header("a", strings.Repeat("x", 5000)))[:2000]) },
 		"no tar":            func(a *artifact) { a.add(modelpack.Tar, "a", bytes.Repeat([]byte("garbage "), 512)) },
@@ -342,6 +353,32 @@ func TestFilesThatAreThere(t *testing.T) {
 	}
 	if _, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options); err != nil {
 		t.Errorf("extracting again what is there: %v", err)
+	}
+}
+
+// TestFailedPublicationIsTakenBack: what stands in the way only shows when files
+// get their names.
+func TestFailedPublicationIsTakenBack(t *testing.T) {
+	a := newArtifact()
+	a.file("a/one", "1")
+	a.file("replaced", "new")
+	a.file("z/two", "2")
+	dir := t.TempDir()
+	before := map[string]string{"replaced": "old", "z": "a file where a directory must be"}
+	for name, content := range before {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := options
+	o.Overwrite = true
+	_, err := extract.Extract(t.Context(), &a.Artifact, a, dir, o)
+	if err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("error %v, want one that names the destination", err)
+	}
+	wantTree(t, dir, before)
+	if _, err := os.Lstat(filepath.Join(dir, "a")); err == nil {
+		t.Error("a directory was left behind")
 	}
 }
 

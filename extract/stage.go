@@ -19,8 +19,9 @@ import (
 	"github.com/tareml/tare/modelpack"
 )
 
-// maxWindow bounds the memory that a zstd stream may ask for, in bytes.
-const maxWindow = 32 << 20
+// maxWindow bounds the memory that a zstd stream may ask for, in bytes. Decoders
+// need not take more, and encoders stay below it unless told otherwise.
+const maxWindow = 8 << 20
 
 // A compressed layer whose manifest does not say how large its file is may grow
 // by maxRatio, the best that deflate can do, and by maxSlack bytes.
@@ -61,7 +62,8 @@ type stager struct {
 	layer  modelpack.Layer
 	prefix string
 	count  int
-	left   int64 // bytes that the layer's files may still have
+	last   staged // the file that came last, without its staging name
+	left   int64  // bytes that the layer's files may still have
 }
 
 // readAll stages the layer's files and reads what follows them: it counts for
@@ -70,7 +72,21 @@ func (s *stager) readAll(r io.Reader) error {
 	if err := s.read(r); err != nil {
 		return err
 	}
-	return drain(r)
+	if err := drain(r); err != nil {
+		return err
+	}
+	return s.complete()
+}
+
+// complete makes sure that the layer held what the manifest says that it holds.
+func (s *stager) complete() error {
+	switch {
+	case s.count == 0:
+		return errors.New("holds no file")
+	case s.layer.Format != modelpack.Raw && s.single() && s.last != (staged{path: s.layer.Path, size: s.layer.Metadata.Size}):
+		return fmt.Errorf("holds %s of %d bytes, and the manifest declares %s of %d", s.last.path, s.last.size, s.layer.Path, s.layer.Metadata.Size)
+	}
+	return nil
 }
 
 // explain says what an error in a layer means: the destination's own errors and
@@ -167,7 +183,7 @@ func (s *stager) archive(r io.Reader, limit int64) error {
 // single says whether the manifest declares one file, and how large it is.
 func (s *stager) single() bool {
 	m := s.layer.Metadata
-	return m != nil && m.Size > 0 && !modelpack.IsDir(m) && path.Base(s.layer.Path) == m.Name
+	return m != nil && !modelpack.IsDir(m) && s.layer.Path != "" && path.Base(s.layer.Path) == path.Base(m.Name)
 }
 
 // entry stages one entry of an archive.
@@ -218,6 +234,7 @@ func (s *stager) file(name string, r io.Reader, size int64, executable bool) (er
 	}
 	temp := fmt.Sprintf("%s-%d", s.prefix, s.count)
 	s.count++
+	s.last = staged{path: name, size: size}
 	if err := s.x.write(temp, r, size, fs.FileMode(modelpack.Mode(executable))); err != nil {
 		return err
 	}
@@ -277,7 +294,7 @@ func (r *observedReader) Read(p []byte) (int, error) {
 }
 
 // sameContent compares two files of one size.
-func sameContent(root *os.Root, a, b string) (bool, error) {
+func sameContent(ctx context.Context, root *os.Root, a, b string) (bool, error) {
 	fa, err := root.Open(a)
 	if err != nil {
 		return false, err
@@ -290,6 +307,9 @@ func sameContent(root *os.Root, a, b string) (bool, error) {
 	defer fb.Close()
 	bufA, bufB := make([]byte, 1<<20), make([]byte, 1<<20)
 	for {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
 		n, errA := io.ReadFull(fa, bufA)
 		m, errB := io.ReadFull(fb, bufB)
 		switch {

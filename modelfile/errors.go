@@ -17,6 +17,9 @@ type SyntaxError struct {
 
 // Error says where the problem is and what: Modelfile:3:7: unknown command "MODLE".
 func (e *SyntaxError) Error() string {
+	if e.Line == 0 { // the text was never written
+		return fmt.Sprintf("%s: %s", e.File, e.Msg)
+	}
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Msg)
 }
 

@@ -11,6 +11,7 @@
 package modelpack
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ import (
 	specv1 "github.com/modelpack/model-spec/specs-go/v1"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/tareml/tare/blob"
 )
 
 // The spec's own names, here so that nobody else needs to import it for them.
@@ -42,6 +45,9 @@ const (
 // MaxManifestSize bounds the manifests and configs that are read, in bytes.
 // Registries stop at 4 MiB.
 const MaxManifestSize = 4 << 20
+
+// maxObjects bounds the JSON objects of a manifest. A layer has up to three.
+const maxObjects = 30_000
 
 // Shapes of the spec under shorter names.
 type (
@@ -86,6 +92,11 @@ func (a *Artifact) Size() int64 {
 // media types and annotations, and manifests without an artifactType; anything
 // else is [ErrNotModel].
 func ParseManifest(data []byte) (*Artifact, error) {
+	// Decoding takes far more memory than the text: 4 MiB can hold a million
+	// empty layers.
+	if n := bytes.Count(data, []byte("{")); n > maxObjects {
+		return nil, fmt.Errorf("manifest of %d objects: %w", n, blob.ErrHostile)
+	}
 	var m ocispec.Manifest
 	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, fmt.Errorf("parsing manifest: %w", err)

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/modelpack"
 )
 
@@ -113,6 +114,10 @@ func TestParseManifestRefusesWhatIsNoModel(t *testing.T) {
 			t.Errorf("%s: error %v, want %v", name, err, modelpack.ErrNotModel)
 		}
 	}
+	million := []byte(`{"layers":[` + strings.Repeat("{},", 1_000_000) + `{}]}`)
+	if _, err := modelpack.ParseManifest(million); !errors.Is(err, blob.ErrHostile) {
+		t.Errorf("a million layers: error %v", err)
+	}
 	if _, err := modelpack.ParseManifest([]byte("{")); err == nil {
 		t.Error("broken JSON was read")
 	}
@@ -138,7 +143,7 @@ func TestCheckPath(t *testing.T) {
 	for _, bad := range []string{
 		"", ".", "..", "/", "/etc/passwd", "../a", "a/../b", "a/..", "a//b", "a/", "./a", "a/./b",
 		"c:/a", "C:a", `a\b`, `..\a`, "a\x00b", "\xff", ".tare", ".tare/state.json", ".TARE/x",
-		strings.Repeat("x", 256), strings.Repeat("x/", 2100) + "x",
+		strings.Repeat("x", 256), strings.Repeat("x/", 64) + "x", ".tare./x", ".tare /x", strings.Repeat("x/", 2100) + "x",
 	} {
 		if err := modelpack.CheckPath(bad); err == nil {
 			t.Errorf("%q passes", bad)

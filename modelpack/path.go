@@ -14,10 +14,11 @@ import (
 const StateDir = ".tare"
 
 // maxName and maxPath bound a path and its components, in bytes, by what Linux
-// file systems take.
+// file systems take. maxDepth is far more than any model needs.
 const (
-	maxName = 255
-	maxPath = 4096
+	maxName  = 255
+	maxPath  = 4096
+	maxDepth = 64
 )
 
 // CheckPath says whether an artifact may hold a file named path: relative,
@@ -42,6 +43,8 @@ func checkPath(path string) error {
 		return errors.New("has a NUL or a backslash in it")
 	case len(path) > maxPath:
 		return fmt.Errorf("is longer than %d bytes", maxPath)
+	case strings.Count(path, "/") >= maxDepth:
+		return fmt.Errorf("is more than %d directories deep", maxDepth)
 	case !fs.ValidPath(path):
 		return errors.New("is not clean (empty, . or .. components)")
 	case len(path) >= 2 && path[1] == ':':

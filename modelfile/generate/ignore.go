@@ -21,7 +21,7 @@ var ignored = [...]struct{ match, reason string }{
 	{"__pycache__ *.pyc *.pyo", "compiled Python"},
 	{"*.incomplete *.aria2 *.part *.partial *.crdownload *.tmp", "unfinished or temporary"},
 	{"*~ *.swp *.swo", "left by an editor"},
-	{"thumbs.db desktop.ini __macosx", "left by the system"},
+	{"thumbs.db desktop.ini __macosx lost+found", "left by the system"},
 }
 
 // whyIgnored is the reason why a path is left out by name, empty if it is not.

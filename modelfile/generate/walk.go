@@ -72,6 +72,10 @@ func (w *found) visit(fsys fs.FS, path string, d fs.DirEntry) error {
 		return &failure{msg: fmt.Sprintf("name %q is not valid UTF-8", path), hint: "rename it, or leave it out with --exclude"}
 	}
 	if d.IsDir() {
+		if _, err := fs.Stat(fsys, path+"/oci-layout"); err == nil {
+			w.leave(path, "a store of artifacts")
+			return skip
+		}
 		return nil
 	}
 	return w.visitFile(fsys, path, d)

@@ -120,16 +120,36 @@ func dockerConfigPath() (string, error) {
 
 // errBadEntry stands for what oras-go says of an entry that it cannot decode,
 // because that quotes the entry.
-var errBadEntry = errors.New("its entry in config.json, or the answer of its helper, cannot be read")
+var errBadEntry = errors.New("its entry in docker's config.json ($DOCKER_CONFIG, else ~/.docker), or the answer of its helper, cannot be read")
 
 // credentialFunc looks credentials up by the host of a request.
 func credentialFunc(store credentials.Store) auth.CredentialFunc {
 	return func(ctx context.Context, host string) (auth.Credential, error) {
-		cred, err := store.Get(ctx, credentials.ServerAddressFromHostname(host))
+		cred, err := getCredential(ctx, store, credentials.ServerAddressFromHostname(host))
 		if err != nil {
 			return auth.EmptyCredential, credentialError(ctx, "looking up", registryOf(host), err)
 		}
 		return cred, nil
+	}
+}
+
+// getCredential looks up a credential and does not outlast ctx: a helper program
+// may leave others behind that keep its pipe open.
+func getCredential(ctx context.Context, store credentials.Store, server string) (auth.Credential, error) {
+	type answer struct {
+		cred auth.Credential
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		cred, err := store.Get(ctx, server)
+		got <- answer{cred, err}
+	}()
+	select {
+	case a := <-got:
+		return a.cred, a.err
+	case <-ctx.Done():
+		return auth.EmptyCredential, ctx.Err()
 	}
 }
 

@@ -72,6 +72,7 @@ func (r *Repository) stream(ctx context.Context, desc ocispec.Descriptor, offset
 		open: func(offset int64, whole bool) (io.ReadCloser, error) {
 			return r.open(ctx, desc, offset, whole)
 		},
+		done: ctx.Err,
 		cut:  func(err error) error { return cut(ctx, err) },
 		wait: func(failures int) error { return r.client.sleep(ctx, backoff(failures)) },
 	}
@@ -81,6 +82,7 @@ func (r *Repository) stream(ctx context.Context, desc ocispec.Descriptor, offset
 // one byte more than the blob has. It does not hash them.
 type stream struct {
 	open func(offset int64, whole bool) (io.ReadCloser, error)
+	done func() error // of the context: what a connection has buffered outlives it
 	cut  func(error) error
 	wait func(failures int) error
 
@@ -104,6 +106,9 @@ func (s *stream) Read(p []byte) (int, error) {
 	for {
 		if s.offset == s.size {
 			return 0, io.EOF
+		}
+		if err := s.done(); err != nil {
+			return 0, err
 		}
 		if err := s.start(); err != nil {
 			return 0, err

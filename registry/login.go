@@ -35,6 +35,9 @@ func (c *Client) Login(ctx context.Context, registry, username, password string)
 	}
 	cred := auth.Credential{Username: username, Password: password}
 	if err := c.ping(ctx, ref, cred); err != nil {
+		if errors.Is(err, ErrDenied) {
+			err = hinted(err, "check the user name and the password; some registries want a token for it")
+		}
 		return Saved{}, fmt.Errorf("logging in to %s: %w", ref.Registry, err)
 	}
 	server := credentials.ServerAddressFromRegistry(ref.Registry)

@@ -1,23 +1,41 @@
-# make demo   the main job from end to end, on a small model
-# make test   everything that must hold
-# make bin/tare, make cross, make fmt, make clean
+# make          bin/tare, one static binary
+# make demo     the main job from end to end, on a small model
+# make test     everything that must hold
+# make interop  other tools read what we write
+# make bench    how fast, beside the least that it could take
+# make soak     long loops of kills and crowds
+# make install, make cross, make fmt, make clean
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS  = -s -w -X github.com/tareml/tare/cmd.version=$(VERSION)
 
-.PHONY: build demo test vet staticcheck cross fmt clean
+PREFIX  ?= $(HOME)/.local
+
+.PHONY: build install demo test interop bench soak vet staticcheck cross fmt clean
 
 build: bin/tare
 
 bin/tare: FORCE
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ .
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ .
+
+install: bin/tare
+	install -D -m 755 bin/tare $(PREFIX)/bin/tare
 
 demo: bin/tare
 	@$(GO) run ./internal/demo bin/tare testdata/model
 
 test: vet staticcheck
 	$(GO) test -race ./...
+
+interop:
+	cd interop && $(GO) vet ./... && $(GO) test ./...
+
+bench: bin/tare
+	@$(GO) run ./internal/bench -tare bin/tare
+
+soak:
+	TARE_SOAK_SECONDS=$(or $(SOAK_SECONDS),60) $(GO) test -count=1 -timeout 2h -run Soak -v ./internal/soak ./storage
 
 vet:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \

@@ -20,7 +20,8 @@ bin/tare: FORCE
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ .
 
 install: bin/tare
-	install -D -m 755 bin/tare $(PREFIX)/bin/tare
+	mkdir -p $(PREFIX)/bin
+	install -m 755 bin/tare $(PREFIX)/bin/tare
 
 demo: bin/tare
 	@$(GO) run ./internal/demo bin/tare testdata/model

@@ -37,6 +37,7 @@ type buildOptions struct {
 	flat         bool
 	followLinks  bool
 	noCache      bool
+	durable      bool
 	concurrency  concurrency
 	created      string
 	format       formatFlag
@@ -85,6 +86,7 @@ this build and not written.`,
 	flags.StringSliceVar(&o.bundles, "bundle", nil, "kinds whose files share one layer, such as code,dataset,doc")
 	flags.BoolVar(&o.flat, "flat", false, "title raw layers by base name, as podman wants it")
 	flags.BoolVar(&o.followLinks, "follow-links", false, "follow links that lead out of DIR")
+	flags.BoolVar(&o.durable, "durable", false, "wait until everything is on the disk")
 	flags.BoolVar(&o.noCache, "no-cache", false, "read files that did not change, too")
 	o.concurrency.register(cmd, runtime.GOMAXPROCS(0), "files to read at once")
 	flags.StringVar(&o.created, "created", "", "creation time to record, RFC 3339 or now (default $SOURCE_DATE_EPOCH)")
@@ -117,7 +119,7 @@ func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
 	var result *build.Result
 	reporter := a.reporter(cmd)
 	err = reporter.During("building", totalSize(layers), len(layers), func() (err error) {
-		result, err = buildInto(cmd.Context(), store, refs, plan, layers, build.Options{
+		result, err = o.buildInto(cmd.Context(), store, refs, plan, layers, build.Options{
 			Concurrency: int(o.concurrency),
 			Created:     created,
 			Flat:        o.flat,
@@ -151,15 +153,20 @@ func (o *buildOptions) check() (refs []registry.Reference, layout build.Layout, 
 }
 
 // buildInto builds in a session of its own and moves the tags last.
-func buildInto(ctx context.Context, store *storage.Store, refs []registry.Reference, plan *build.Plan, layers []build.Layer, o build.Options) (*build.Result, error) {
+func (o *buildOptions) buildInto(ctx context.Context, store *storage.Store, refs []registry.Reference, plan *build.Plan, layers []build.Layer, opts build.Options) (*build.Result, error) {
 	session, err := store.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer session.Close()
-	result, err := plan.Build(ctx, session, layers, o)
+	result, err := plan.Build(ctx, session, layers, opts)
 	if err != nil {
 		return nil, err
+	}
+	if o.durable {
+		if err := session.Sync(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for _, ref := range refs {
 		if err := session.Tag(ref.String(), result.Manifest); err != nil {

@@ -41,9 +41,17 @@ type artifact struct {
 }
 
 func newArtifact(ref registry.Reference, desc ocispec.Descriptor, data []byte) (*artifact, error) {
-	parsed, err := modelpack.ParseManifest(data)
+	art, err := parseArtifact(desc, data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	return art, nil
+}
+
+func parseArtifact(desc ocispec.Descriptor, data []byte) (*artifact, error) {
+	parsed, err := modelpack.ParseManifest(data)
+	if err != nil {
+		return nil, err
 	}
 	return &artifact{parsed, desc, data}, nil
 }

@@ -11,7 +11,8 @@ import (
 
 type pullOptions struct {
 	transferFlags
-	format formatFlag
+	durable bool
+	format  formatFlag
 }
 
 func (a *app) newPullCommand() *cobra.Command {
@@ -32,6 +33,7 @@ stopped when the command is run again.`,
 		},
 	}
 	o.transferFlags.register(cmd)
+	cmd.Flags().BoolVar(&o.durable, "durable", false, "wait until everything is on the disk")
 	o.format.register(cmd, formatTable)
 	return cmd
 }
@@ -59,7 +61,7 @@ func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
 	size, blobs := art.transfer()
 	reporter := a.reporter(cmd)
 	err = reporter.During("pulling", size, blobs, func() error {
-		return pullInto(cmd.Context(), store, repo, ref, art, o.transferOptions(reporter))
+		return o.pullInto(cmd.Context(), store, repo, ref, art, o.transferOptions(reporter))
 	})
 	if err != nil {
 		return err
@@ -69,7 +71,7 @@ func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
 
 // pullInto pulls in a session of its own and moves the tag last. An artifact
 // that was asked for by digest is kept under that name.
-func pullInto(ctx context.Context, store *storage.Store, repo *registry.Repository, ref registry.Reference, art *artifact, o registry.TransferOptions) error {
+func (o *pullOptions) pullInto(ctx context.Context, store *storage.Store, repo *registry.Repository, ref registry.Reference, art *artifact, opts registry.TransferOptions) error {
 	session, err := store.Begin(ctx)
 	if err != nil {
 		return err
@@ -78,8 +80,13 @@ func pullInto(ctx context.Context, store *storage.Store, repo *registry.Reposito
 	if err := session.Rely(art.digests()...); err != nil {
 		return err
 	}
-	if err := repo.Pull(ctx, art.desc, art.data, session, o); err != nil {
+	if err := repo.Pull(ctx, art.desc, art.data, session, opts); err != nil {
 		return err
+	}
+	if o.durable {
+		if err := session.Sync(ctx); err != nil {
+			return err
+		}
 	}
 	return session.Tag(ref.String(), art.desc)
 }

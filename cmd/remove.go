@@ -120,6 +120,10 @@ func (a *app) runPrune(cmd *cobra.Command, format formatFlag, dryRun bool) error
 		if dryRun {
 			verb = "would free"
 		}
-		fmt.Fprintf(w, "%s %s in %s\n", verb, progress.Bytes(freed.Bytes), plural(freed.Blobs, "blob"))
+		fmt.Fprintf(w, "%s %s in %s", verb, progress.Bytes(freed.Bytes), plural(freed.Blobs, "blob"))
+		if freed.Leftovers > 0 {
+			fmt.Fprintf(w, " and %s", plural(freed.Leftovers, "leftover"))
+		}
+		fmt.Fprintln(w)
 	})
 }

@@ -99,6 +99,7 @@ func (a *app) newRootCommand() *cobra.Command {
 		a.newTagCommand(),
 		a.newRemoveCommand(),
 		a.newPruneCommand(),
+		a.newVerifyCommand(),
 		a.newLoginCommand(),
 		a.newLogoutCommand(),
 		a.newVersionCommand(),

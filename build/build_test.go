@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -186,7 +187,7 @@ func TestCreatedIsTheOnlyTime(t *testing.T) {
 }
 
 func TestLayers(t *testing.T) {
-	long := strings.Repeat("d/", 120) + "long.bin"
+	long := strings.Repeat("directory/", 12) + "long.bin"
 	dir := write(t, t.TempDir(), map[string]string{
 		"b.json": "{}", "a.json": "{}", "w.bin": "weights", long: "long", "ünï 模.bin": "x",
 		"run": "#!/bin/sh", "elf": "\x7fELF\x02", "macho": "\xcf\xfa\xed\xfe", "data.csv": "1,2", "README.md": "hi", "empty": "",
@@ -351,9 +352,12 @@ func TestLiteralBeatsGlobAndFirstGlobWins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprint(p.Files)
-	if want := fmt.Sprint([]build.File{{"b.json", modelpack.Config, 0}, {"c.json", modelpack.Model, 0}, {"a.json", modelpack.Doc, 0}}); got != want {
-		t.Errorf("files %s, want %s", got, want)
+	var got []string
+	for _, f := range p.Files {
+		got = append(got, f.Kind.String()+" "+f.Path)
+	}
+	if want := []string{"config b.json", "model c.json", "doc a.json"}; !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
 	}
 	if want := []string{"Modelfile:5:9: nothing-* matches no file"}; fmt.Sprint(p.Warnings) != fmt.Sprint(want) {
 		t.Errorf("warnings %q, want %q", p.Warnings, want)

@@ -30,9 +30,9 @@ type remembered struct {
 }
 
 // cacheKey names the content of a layer without reading it: the files by their
-// identity, what stands before each in the archive, and the format. The mode in
-// a header follows from content and so needs no place in the key. It is empty
-// if the layer cannot be remembered.
+// identity, what stands before each in the archive, and the format. A header is
+// made of path, size and mode, and the mode follows from content, so that path
+// and size stand for it. The key is empty if the layer cannot be remembered.
 func cacheKey(l Layer, ids []identity) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d %s\n", cacheVersion, l.Format)
@@ -40,20 +40,13 @@ func cacheKey(l Layer, ids []identity) string {
 		if !ids[i].known {
 			return ""
 		}
-		writeIdentity(h, ids[i])
+		fmt.Fprintf(h, "%d %d %d %d %d", ids[i].Dev, ids[i].Ino, ids[i].Size, ids[i].MTime, ids[i].CTime)
 		if l.Format != modelpack.Raw {
-			header, err := tarHeader(f.Path, ids[i].Size, 0)
-			if err != nil {
-				return ""
-			}
-			h.Write(header)
+			fmt.Fprintf(h, " %q", f.Path)
 		}
+		io.WriteString(h, "\n")
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-func writeIdentity(w io.Writer, i identity) {
-	fmt.Fprintf(w, "%d %d %d %d %d\n", i.Dev, i.Ino, i.Size, i.MTime, i.CTime)
 }
 
 // recall looks a layer up. It reads no content.
@@ -63,11 +56,7 @@ func (b *builder) recall(l Layer) (built, bool, error) {
 	}
 	ids := make([]identity, len(l.Files))
 	for i, f := range l.Files {
-		info, err := b.plan.tree.stat(f.Path)
-		if err != nil {
-			return built{}, false, fmt.Errorf("packaging %s: %w", f.Path, err)
-		}
-		ids[i] = identify(info)
+		ids[i] = f.id
 	}
 	var r remembered
 	if data, ok := b.o.Cache.Get(cacheKey(l, ids)); !ok || json.Unmarshal(data, &r) != nil {

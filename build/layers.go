@@ -30,8 +30,7 @@ func (l *Layer) Size() int64 {
 	for _, f := range l.Files {
 		size += f.Size
 		if l.Format != modelpack.Raw {
-			header, _ := tarHeader(f.Path, f.Size, 0)
-			size += int64(len(header)) + padding(f.Size)
+			size += headerSize(f.Path, f.Size) + padding(f.Size)
 		}
 	}
 	if l.Format != modelpack.Raw {

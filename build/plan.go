@@ -21,6 +21,13 @@ type File struct {
 	Path string // slash-separated, relative to the directory
 	Kind modelpack.Kind
 	Size int64 // in bytes, as of the planning
+
+	id identity // as of the planning
+}
+
+// newFile describes a file that info was just read of.
+func newFile(path string, kind modelpack.Kind, info fs.FileInfo) File {
+	return File{Path: path, Kind: kind, Size: info.Size(), id: identify(info)}
 }
 
 // Plan is what a build will do.
@@ -141,7 +148,7 @@ func (p *Plan) literal(pattern modelfile.Pattern, name string) (File, error) {
 	case !info.Mode().IsRegular():
 		return File{}, p.errorAt(pattern, "", "%s is %s, not a file", name, describe(info.Mode()))
 	}
-	return File{Path: clean, Kind: pattern.Kind, Size: info.Size()}, nil
+	return newFile(clean, pattern.Kind, info), nil
 }
 
 func (p *Plan) newGlob(pattern modelfile.Pattern) (*glob, error) {
@@ -216,7 +223,7 @@ func firstMatch(globs []*glob, name string) *glob {
 // matched looks at a file that a glob matches. A link to a directory is not
 // followed and is nobody's file.
 func (p *Plan) matched(g *glob, name string, d fs.DirEntry) (File, bool, error) {
-	info, err := p.tree.stat(name)
+	info, err := p.tree.describe(name, d)
 	switch {
 	case err != nil:
 		return File{}, false, p.errorAt(g.Pattern, hintOf(err), "%s: %v", name, err)
@@ -228,7 +235,7 @@ func (p *Plan) matched(g *glob, name string, d fs.DirEntry) (File, bool, error) 
 	if err := modelpack.CheckPath(name); err != nil {
 		return File{}, false, p.errorAt(g.Pattern, "", "%v", err)
 	}
-	return File{Path: name, Kind: g.Kind, Size: info.Size()}, true, nil
+	return newFile(name, g.Kind, info), true, nil
 }
 
 // hintOf is the advice that an error carries.

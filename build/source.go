@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/tareml/tare/blob"
@@ -35,6 +37,15 @@ func tarHeader(name string, size, mode int64) ([]byte, error) {
 		ModTime:  time.Unix(0, 0),
 	})
 	return buf.Bytes(), err
+}
+
+// headerSize is the length of a tarHeader. Most need not be made for it.
+func headerSize(name string, size int64) int64 {
+	if len(name) <= 100 && size < 1<<33 && !strings.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
+		return tarBlock
+	}
+	header, _ := tarHeader(name, size, 0)
+	return int64(len(header))
 }
 
 // executableMagics start a file that can be run: a script, ELF, and Mach-O in
@@ -76,12 +87,17 @@ type source struct {
 
 // open opens a file and puts a header before it and padding and end behind it,
 // unless it is to be raw.
-func (p *Plan) open(f File, format modelpack.Format, end []byte) (_ *source, err error) {
+func (p *Plan) open(f File, format modelpack.Format, end []byte) (*source, error) {
 	file, err := p.tree.open(f.Path)
 	if err != nil {
 		return nil, err
 	}
-	s := &source{path: f.Path, file: file}
+	return newSource(f.Path, file, format, end)
+}
+
+// newSource dresses an open file. It closes the file if it fails.
+func newSource(name string, file *os.File, format modelpack.Format, end []byte) (_ *source, err error) {
+	s := &source{path: name, file: file}
 	defer func() {
 		if err != nil {
 			file.Close()
@@ -98,7 +114,7 @@ func (p *Plan) open(f File, format modelpack.Format, end []byte) (_ *source, err
 		s.Layer = blob.NewLayer(nil, file, size, nil)
 		return s, nil
 	}
-	header, err := tarHeader(f.Path, size, modelpack.Mode(s.executable))
+	header, err := tarHeader(name, size, modelpack.Mode(s.executable))
 	if err != nil {
 		return nil, err
 	}
@@ -167,25 +183,30 @@ type bundle struct {
 
 	current *source
 	reader  io.Reader
+	dir     string
+	dirRoot *os.Root // of dir, where the last file was
 }
 
-// Read implements [io.Reader].
+// Read implements [io.Reader]. It fills p, with many small files if need be: what
+// is behind works in large pieces.
 func (b *bundle) Read(p []byte) (int, error) {
-	for {
+	n := 0
+	for n < len(p) {
 		if b.reader == nil {
 			if err := b.next(); err != nil {
-				return 0, err
+				return n, err
 			}
 		}
-		n, err := b.reader.Read(p)
-		if err != io.EOF {
+		m, err := b.reader.Read(p[n:])
+		n += m
+		if err == io.EOF {
+			err = b.closeFile()
+		}
+		if err != nil {
 			return n, err
 		}
-		b.Close()
-		if n > 0 {
-			return n, nil
-		}
 	}
+	return n, nil
 }
 
 // next opens the next file. The last one carries the end of the archive.
@@ -193,13 +214,18 @@ func (b *bundle) next() error {
 	if len(b.files) == 0 {
 		return io.EOF
 	}
+	f := b.files[0]
 	var end []byte
 	if len(b.files) == 1 {
 		end = tarEnd
 	}
-	s, err := b.plan.open(b.files[0], modelpack.Tar, end)
+	file, err := b.open(f.Path)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", f.Path, err)
+	}
+	s, err := newSource(f.Path, file, modelpack.Tar, end)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	b.files = b.files[1:]
 	b.opened = append(b.opened, identify(s.before))
@@ -207,12 +233,40 @@ func (b *bundle) next() error {
 	return nil
 }
 
-// Close closes the file that is open.
-func (b *bundle) Close() error {
+// open opens a file through its directory, which the next file is likely to share.
+func (b *bundle) open(name string) (*os.File, error) {
+	if dir := path.Dir(name); b.dirRoot == nil || dir != b.dir {
+		b.closeDir()
+		root, err := b.plan.tree.root.OpenRoot(dir)
+		if err != nil {
+			return b.plan.tree.open(name)
+		}
+		b.dir, b.dirRoot = dir, root
+	}
+	if file, err := b.dirRoot.Open(path.Base(name)); err == nil {
+		return file, nil
+	}
+	return b.plan.tree.open(name) // a link, or an error that it explains better
+}
+
+func (b *bundle) closeFile() error {
 	if b.current == nil {
 		return nil
 	}
 	err := b.current.Close()
 	b.current, b.reader = nil, nil
 	return err
+}
+
+func (b *bundle) closeDir() {
+	if b.dirRoot != nil {
+		b.dirRoot.Close()
+		b.dirRoot = nil
+	}
+}
+
+// Close closes what is open.
+func (b *bundle) Close() error {
+	b.closeDir()
+	return b.closeFile()
 }

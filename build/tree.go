@@ -86,6 +86,15 @@ func (t *tree) stat(name string) (fs.FileInfo, error) {
 	return info, plain(err)
 }
 
+// describe is stat for an entry of a directory that is being walked.
+func (t *tree) describe(name string, d fs.DirEntry) (fs.FileInfo, error) {
+	if d.Type().IsRegular() {
+		info, err := d.Info()
+		return info, plain(err)
+	}
+	return t.stat(name)
+}
+
 // open opens the file that name leads to.
 func (t *tree) open(name string) (*os.File, error) {
 	f, err := t.root.Open(name)

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// step is one line of the table.
+type step struct {
+	name string
+	// needs is a command, or a command and a flag, without which the step is
+	// skipped.
+	needs   string
+	once    bool     // one run is enough
+	prepare []action // once, before the first run
+	tare    side
+	floor   side // without commands if there is none
+}
+
+// action prepares something. Its time does not count.
+type action func(context.Context) error
+
+// side is one of the two that a step compares.
+type side struct {
+	home     string     // a directory for the store and caches of its commands
+	setup    []action   // before each run
+	commands [][]string // run at once; the time is that of the slowest
+}
+
+// ref is the name of all that is built.
+const ref = "localhost/bench/model:v1"
+
+// steps lists all that can be measured.
+func (b *bench) steps() []step {
+	home, floorHome := b.path("home"), b.path("floor-home")
+	weights, small := b.path("weights"), b.path("small")
+	build := []string{b.tare, "build", "-t", ref, weights}
+	steps := []step{{
+		name:    "build",
+		prepare: []action{b.makeWeights},
+		tare:    side{home, []action{b.empty(home)}, [][]string{build}},
+		floor:   b.copyBesideHash(),
+	}, {
+		name:    "build-durable",
+		needs:   "build --durable",
+		prepare: []action{b.makeWeights},
+		tare:    side{home, []action{b.empty(home)}, [][]string{append(slices.Clone(build), "--durable")}},
+		floor:   side{floorHome, []action{b.empty(floorHome)}, [][]string{copySynced(weights, b.path("floor-home", "copy"))}},
+	}, {
+		name:    "rebuild-unchanged",
+		prepare: []action{b.makeWeights, b.empty(home), b.command(home, build)},
+		tare:    side{home, nil, [][]string{build}},
+	}, {
+		name:    "rebuild-one-changed",
+		prepare: []action{b.makeWeights, b.empty(home), b.command(home, build)},
+		tare:    side{home, []action{b.rewriteShard}, [][]string{build}},
+		floor:   side{floorHome, []action{b.empty(floorHome)}, [][]string{build}},
+	}, {
+		name:    "verify",
+		needs:   "verify",
+		prepare: []action{b.makeWeights, b.empty(home), b.command(home, build)},
+		tare:    side{home, nil, [][]string{{b.tare, "verify"}}},
+		floor:   side{floorHome, nil, b.hashes()},
+	}, {
+		name:    "small-files",
+		prepare: []action{b.makeSmallFiles},
+		tare:    side{home, []action{b.empty(home)}, [][]string{{b.tare, "build", "--bundle", "dataset", "-t", ref, small}}},
+		floor:   side{floorHome, nil, [][]string{shell(`tar c "$1" | openssl dgst -sha256`, small)}},
+	}, {
+		name: "version",
+		tare: side{home, nil, [][]string{{b.tare, "version"}}},
+	}}
+	for _, p := range b.peers {
+		steps = append(steps, b.peerStep(p))
+	}
+	if b.big {
+		steps = append(steps, b.memoryStep(1), b.memoryStep(10))
+	}
+	return steps
+}
+
+// copyBesideHash is what a build comes down to: each byte copied once and hashed
+// once, with nothing waiting for anything else.
+func (b *bench) copyBesideHash() side {
+	home := b.path("floor-home")
+	commands := append(b.hashes(), []string{"cp", "-r", "--reflink=never", b.path("weights"), b.path("floor-home", "copy")})
+	return side{home, []action{b.empty(home)}, commands}
+}
+
+// hashes is one process a shard.
+func (b *bench) hashes() [][]string {
+	var all [][]string
+	for i := range b.shards {
+		all = append(all, []string{"openssl", "dgst", "-sha256", b.shard(i)})
+	}
+	return all
+}
+
+// copySynced copies a directory and waits until the copy is on the disk.
+func copySynced(from, to string) []string {
+	return shell(`cp -r --reflink=never "$1" "$2" && sync -f "$2"`, from, to)
+}
+
+func shell(script string, args ...string) []string {
+	return append([]string{"sh", "-c", script, "sh"}, args...)
+}
+
+// peerStep times the build of another program, against the same floor.
+func (b *bench) peerStep(p peer) step {
+	home, weights := b.path("home"), b.path("weights")
+	// modctl asks the system for its home, not the environment.
+	command := []string{p.path, "build", "--storage-dir", b.path("home", "modctl"), "--log-dir", b.path("home", "logs"),
+		"-t", ref, "-f", b.path("weights", "Modelfile"), weights}
+	if p.name == "kit" {
+		command = []string{p.path, "pack", "-t", ref, weights}
+	}
+	return step{
+		name:    p.name + "-build",
+		prepare: []action{b.makeWeights},
+		tare:    side{home, []action{b.empty(home)}, [][]string{command}},
+		floor:   b.copyBesideHash(),
+	}
+}
+
+// memoryStep builds a file of zeros that takes no space before it is built.
+func (b *bench) memoryStep(times int64) step {
+	home, dir := b.path("home"), b.path("sparse")
+	size := times * b.size
+	return step{
+		name:    fmt.Sprintf("sparse-%dx", times),
+		once:    true,
+		prepare: []action{func(context.Context) error { return b.makeSparse(size) }},
+		tare:    side{home, []action{b.empty(home)}, [][]string{{b.tare, "build", "-t", ref, dir}}},
+	}
+}
+
+// selected are the steps that the user asked for.
+func (b *bench) selected() ([]step, error) {
+	all := b.steps()
+	if len(b.only) == 0 {
+		return all, nil
+	}
+	var names []string
+	for _, s := range all {
+		names = append(names, s.name)
+	}
+	for _, name := range b.only {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("no step %q: there are %s", name, strings.Join(names, ", "))
+		}
+	}
+	return slices.DeleteFunc(all, func(s step) bool { return !slices.Contains(b.only, s.name) }), nil
+}

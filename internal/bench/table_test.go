@@ -1,0 +1,65 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMedian(t *testing.T) {
+	for _, test := range []struct {
+		values []float64
+		want   float64
+	}{
+		{[]float64{3}, 3},
+		{[]float64{9, 1, 5}, 5},
+		{[]float64{4, 1, 100, 2}, 3},
+	} {
+		if got := median(test.values); got != test.want {
+			t.Errorf("%v: got %v, want %v", test.values, got, test.want)
+		}
+	}
+	values := []float64{3, 1, 2}
+	if median(values); values[0] != 3 {
+		t.Error("the values were sorted in place: runs are no longer paired")
+	}
+}
+
+// runs are runs of so many seconds, half of them on the processor.
+func runs(wall ...float64) []usage {
+	var all []usage
+	for i, seconds := range wall {
+		took := time.Duration(seconds * float64(time.Second))
+		all = append(all, usage{wall: took, cpu: took / 2, peak: int64(i+1) << 20})
+	}
+	return all
+}
+
+// TestRow has runs of which one met bad weather. It hit both of a pair, and so
+// the ratio is that of the pairs and not that of the medians.
+func TestRow(t *testing.T) {
+	got := row(result{name: "build", tare: runs(1, 4, 1.2), floor: runs(1, 5, 1)})
+	want := []string{"build", "1.200", "1.000", "1.00", "0.80–1.20", "0.600", "0.500", "3.0"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestPrintTable(t *testing.T) {
+	var out strings.Builder
+	printTable(&out, []result{
+		{name: "version", tare: runs(0.012)},
+		{name: "verify", skipped: "this tare has no verify"},
+	})
+	want := `
+     step  tare (s)  floor (s)  ratio  min–max  CPU (s)  floor CPU (s)  peak RSS (MiB)
+  version     0.012          –      –        –    0.006              –             1.0
+   verify         –          –      –        –        –              –               –
+
+verify was skipped: this tare has no verify
+`
+	if got := "\n" + out.String(); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}

@@ -1,0 +1,12 @@
+// Package soak uses the real binary as badly as the world does, for as long as
+// one has patience. It has tests only:
+//
+//	go test ./internal/soak                             one pass, a few seconds
+//	TARE_SOAK_SECONDS=3600 go test -timeout 0 ./internal/soak
+//
+// Builds are killed at random points, and sixteen workers build, tag, remove and
+// prune in one store at once. After each pass nothing may be lost that had a name
+// and nothing be left that has none. TARE is the binary to test; without it one
+// is built. A failure names the seed of the pass: TARE_SOAK_SEED repeats its content
+// and the order of things, though not the moment of each kill.
+package soak

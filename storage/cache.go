@@ -3,38 +3,70 @@ package storage
 import (
 	"os"
 	"path/filepath"
+	"time"
+)
+
+const (
+	// cacheLife is how long a value is kept that nobody asks for.
+	cacheLife = 90 * 24 * time.Hour
+
+	// cacheTick is how exactly times are kept: values and directories are
+	// looked after once in so long.
+	cacheTick = 24 * time.Hour
+
+	// cacheTrimmed is the file whose time says when a directory was trimmed.
+	cacheTrimmed = ".trimmed"
 )
 
 // Cache remembers small values by key, below a directory of its own. It is best
-// effort: what cannot be written or read was never remembered. Its methods may
-// be called from several goroutines and processes at once.
+// effort: what cannot be written or read was never remembered, and what nobody
+// asked for in 90 days is forgotten. Its methods may be called from several
+// goroutines and processes at once.
 type Cache struct{ dir string }
 
 // OpenCache returns the cache in dir, which is made when something is put there.
 func OpenCache(dir string) *Cache { return &Cache{dir: dir} }
 
-// path spreads keys, which are in hexadecimal, over directories.
-func (c *Cache) path(key string) string { return filepath.Join(c.dir, key[:2], key[2:]) }
+// path spreads keys, which are in hexadecimal, over directories. A key that is
+// too short or not in hexadecimal has none.
+func (c *Cache) path(key string) (path string, ok bool) {
+	for _, r := range key {
+		if (r < '0' || r > '9') && (r < 'a' || r > 'f') {
+			return "", false
+		}
+	}
+	if len(key) < 3 {
+		return "", false
+	}
+	return filepath.Join(c.dir, key[:2], key[2:]), true
+}
 
 // Get returns what was put under key last.
 func (c *Cache) Get(key string) ([]byte, bool) {
-	if len(key) < 3 {
+	path, ok := c.path(key)
+	if !ok {
 		return nil, false
 	}
-	data, err := os.ReadFile(c.path(key))
+	data, err := os.ReadFile(path)
+	if err == nil && olderThan(path, cacheTick) {
+		now := time.Now()
+		os.Chtimes(path, now, now) // it was asked for
+	}
 	return data, err == nil
 }
 
 // Put remembers a value.
 func (c *Cache) Put(key string, value []byte) {
-	if len(key) < 3 {
+	path, ok := c.path(key)
+	if !ok {
 		return
 	}
-	path := c.path(key)
-	if os.MkdirAll(filepath.Dir(path), 0o755) != nil {
+	dir := filepath.Dir(path)
+	if os.MkdirAll(dir, 0o755) != nil {
 		return
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	trim(dir)
+	temp, err := os.CreateTemp(dir, ".new-*")
 	if err != nil {
 		return
 	}
@@ -42,4 +74,30 @@ func (c *Cache) Put(key string, value []byte) {
 	if temp.Close() != nil || err != nil || os.Rename(temp.Name(), path) != nil {
 		os.Remove(temp.Name())
 	}
+}
+
+// trim removes values that nobody asked for in a long time, and what killed
+// processes left, from one of the directories. Once a day is enough.
+func trim(dir string) {
+	stamp := filepath.Join(dir, cacheTrimmed)
+	if _, err := os.Stat(stamp); err == nil && !olderThan(stamp, cacheTick) {
+		return
+	}
+	if os.WriteFile(stamp, nil, 0o644) != nil {
+		return
+	}
+	now := time.Now()
+	os.Chtimes(stamp, now, now) // an empty file that is emptied keeps its time
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if path := filepath.Join(dir, e.Name()); olderThan(path, cacheLife) {
+			os.Remove(path)
+		}
+	}
+}
+
+// olderThan says whether a file was last written or asked for so long ago.
+func olderThan(path string, age time.Duration) bool {
+	info, err := os.Stat(path)
+	return err == nil && time.Since(info.ModTime()) > age
 }

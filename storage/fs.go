@@ -49,3 +49,13 @@ func publish(temp, path string, size int64) error {
 	}
 	return renameBlob(temp, path, size)
 }
+
+// syncFile waits until the file at path is on disk. It opens it for writing,
+// since Windows wants that.
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

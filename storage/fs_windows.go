@@ -40,3 +40,6 @@ func inUse(err error) bool {
 
 // syncDir does nothing: NTFS keeps renames in order by itself.
 func syncDir(string) error { return nil }
+
+// closeToMove closes a file that is about to be moved: an open one would stay.
+func closeToMove(f *os.File) { f.Close() }

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/tareml/tare/filelock"
 )
 
 // Freed is what a garbage collection removed, or would remove.
@@ -25,16 +27,17 @@ type Freed struct {
 // dryRun it only says what it would remove. Nobody has to stop working for it.
 //
 // If it cannot tell for sure what is needed, since the index or a manifest is
-// damaged, it is an error and nothing is removed.
+// damaged, it is an error and nothing is removed. What was damaged and set aside
+// is a leftover.
 func (s *Store) GC(ctx context.Context, dryRun bool) (Freed, error) {
 	if exists, err := s.checkLayout(); err != nil || !exists {
 		return Freed{}, err
 	}
-	lock, err := s.lock(ctx.Err, exclusive)
+	lock, err := s.lock(ctx.Err, filelock.Exclusive)
 	if err != nil {
 		return Freed{}, s.notWritable(err)
 	}
-	defer lock.release()
+	defer lock.Release()
 	c := &collector{store: s, dryRun: dryRun, marked: make(map[digest.Digest]bool), parsed: make(map[reference]bool)}
 	if err := c.mark(ctx); err != nil {
 		return Freed{}, fmt.Errorf("collecting garbage: %w", err)
@@ -92,14 +95,14 @@ func (c *collector) markSessions(ctx context.Context) error {
 
 // isLive says whether somebody holds the lock of a session's file.
 func (c *collector) isLive(name string) (bool, error) {
-	lock, err := tryAcquire(filepath.Join(c.store.path(sessionsDir), name), exclusive)
-	if errors.Is(err, errLocked) {
+	lock, err := filelock.TryAcquire(filepath.Join(c.store.path(sessionsDir), name), filelock.Exclusive)
+	if errors.Is(err, filelock.ErrLocked) {
 		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	lock.release()
+	lock.Release()
 	return false, nil
 }
 

@@ -8,11 +8,9 @@ import (
 	"os"
 
 	"github.com/opencontainers/go-digest"
-)
 
-// maxEmptyReads is how many reads without bytes or error in a row are one too
-// many.
-const maxEmptyReads = 100
+	"github.com/tareml/tare/filelock"
+)
 
 // Ingest writes what r has to say and returns its digest, a sha256, and its
 // size. The blob is there when Ingest returns. If r fails, with anything but
@@ -23,11 +21,7 @@ func (ss *Session) Ingest(ctx context.Context, r io.Reader) (digest.Digest, int6
 		return "", 0, fmt.Errorf("ingesting: %w", err)
 	}
 	defer os.Remove(f.Name()) // no longer there if all went well
-	var w io.Writer = f
-	if cloneInto(f, r) {
-		w = io.Discard
-	}
-	d, n, err := ss.store.copyHashed(ctx, w, r)
+	d, n, err := ss.store.take(ctx, f, r)
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = ss.publish(f.Name(), d, n)
 	}
@@ -37,38 +31,20 @@ func (ss *Session) Ingest(ctx context.Context, r io.Reader) (digest.Digest, int6
 	return d, n, nil
 }
 
-// copyHashed copies r to w and hashes the bytes while they are in the cache.
-func (s *Store) copyHashed(ctx context.Context, w io.Writer, r io.Reader) (digest.Digest, int64, error) {
-	buf := s.buffers.Get().(*[copyBuffer]byte)
-	defer s.buffers.Put(buf)
-	hash := digest.SHA256.Hash()
-	var size int64
-	for empty := 0; empty < maxEmptyReads; empty++ {
-		if err := ctx.Err(); err != nil {
-			return "", 0, err
-		}
-		// Not io.ReadFull: it would hide an io.ErrUnexpectedEOF of r.
-		n, err := r.Read(buf[:])
-		if n > 0 {
-			empty = 0
-			size += int64(n)
-			hash.Write(buf[:n])
-			if _, err := w.Write(buf[:n]); err != nil {
-				return "", 0, err
-			}
-		}
-		if err == io.EOF {
-			return digest.NewDigest(digest.SHA256, hash), size, nil
-		}
-		if err != nil {
-			return "", 0, err
-		}
+// take fills f with what r has to say, or with a clone of the file that r reads.
+func (s *Store) take(ctx context.Context, f *os.File, r io.Reader) (digest.Digest, int64, error) {
+	if !cloneInto(f, r) {
+		return s.copyHashed(ctx.Err, &writebackWriter{f: f}, r, digest.SHA256)
 	}
-	return "", 0, io.ErrNoProgress
+	d, n, err := s.copyHashed(ctx.Err, io.Discard, r, digest.SHA256)
+	if err != nil {
+		return "", 0, err
+	}
+	return d, n, f.Truncate(n) // the file may have been longer than r
 }
 
 // publish gives a verified file its name, and makes sure first that it can keep
-// it.
+// it. What the disk has not yet taken goes on record before.
 func (ss *Session) publish(temp string, d digest.Digest, size int64) error {
 	if err := ss.Rely(d); err != nil {
 		return err
@@ -77,5 +53,17 @@ func (ss *Session) publish(temp string, d digest.Digest, size int64) error {
 	if err != nil {
 		return err
 	}
-	return publish(temp, path, size)
+	lock, err := ss.store.lock(ss.stop, filelock.Shared)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if err := ss.store.note(ss.id, d, temp); err != nil {
+		return err
+	}
+	if err := publish(temp, path, size); err != nil {
+		return err
+	}
+	ss.store.forget(d)
+	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/tareml/tare/filelock"
 )
 
 // Names in the directory of a store.
@@ -26,6 +28,8 @@ const (
 	sessionsDir = ownDir + "/sessions" // a locked file for each session
 	tmpDir      = ownDir + "/tmp"      // ingests, named after their session
 	partialDir  = ownDir + "/partial"  // transfers, named after their digest
+	unsyncedDir = ownDir + "/unsynced" // what may not be on disk yet: see unsynced.go
+	badDir      = ownDir + "/bad"      // damaged files of blobs, named after their digest
 )
 
 // path is the place of name, one of the names above, in the store.
@@ -132,11 +136,11 @@ func (s *Store) createLayout(ctx context.Context) error {
 	if exists, err := s.checkLayout(); exists || err != nil {
 		return err
 	}
-	lock, err := s.lock(ctx.Err, exclusive)
+	lock, err := s.lock(ctx.Err, filelock.Exclusive)
 	if err != nil {
 		return err
 	}
-	defer lock.release()
+	defer lock.Release()
 	if exists, err := s.checkLayout(); exists || err != nil {
 		return err
 	}

@@ -78,6 +78,9 @@ func (c *collector) markFrom(ctx context.Context, root reference) error {
 	return nil
 }
 
+// errAside says that a manifest was there, but damaged.
+var errAside = fmt.Errorf("set aside: %w", blob.ErrMismatch)
+
 // errTooLarge says that content is larger than any manifest.
 var errTooLarge = fmt.Errorf("larger than %d bytes", maxSmall)
 
@@ -87,6 +90,9 @@ var errTooLarge = fmt.Errorf("larger than %d bytes", maxSmall)
 func (s *Store) references(node reference) (references, error) {
 	var refs references
 	data, err := s.readSmall(node.Digest)
+	if isNotExist(err) && isManifest(node.MediaType) && s.isAside(node.Digest) {
+		err = errAside
+	}
 	switch {
 	case isNotExist(err) || errors.Is(err, digest.ErrDigestInvalidFormat) || errors.Is(err, digest.ErrDigestInvalidLength):
 		return refs, nil // a name that no blob has leads nowhere either
@@ -99,7 +105,7 @@ func (s *Store) references(node reference) (references, error) {
 	}
 	return refs, &hintError{
 		err:  fmt.Errorf("manifest %s, nothing was removed: %w", node.Digest, err),
-		hint: "what the damaged manifest needs cannot be told: remove its tags, or restore it, and try again",
+		hint: "what the damaged manifest needs cannot be told: pull or build it again, or remove its tags, and try again",
 	}
 }
 

@@ -7,11 +7,13 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/filelock"
 )
 
 // A transfer has up to four files, named after its digest and told apart by
@@ -22,12 +24,12 @@ const (
 	stateNewSuffix = ".state.new"
 )
 
-// partialName is the name of the data file of the transfer of d.
-func partialName(d digest.Digest) string { return strings.Replace(d.String(), ":", "-", 1) }
+// fileName is the name of the data file of the transfer of d.
+func fileName(d digest.Digest) string { return strings.Replace(d.String(), ":", "-", 1) }
 
-// partialDigest reverses partialName, for any file of a transfer. It is empty
+// fileDigest reverses fileName, for any file of a transfer. It is empty
 // for a name that is none.
-func partialDigest(name string) digest.Digest {
+func fileDigest(name string) digest.Digest {
 	base, _, _ := strings.Cut(name, ".")
 	alg, hex, _ := strings.Cut(base, "-")
 	d := digest.NewDigestFromEncoded(digest.Algorithm(alg), hex)
@@ -42,9 +44,11 @@ func partialDigest(name string) digest.Digest {
 type partial struct {
 	path string
 	desc ocispec.Descriptor
-	lock *fileLock
+	lock *filelock.Lock
 	data *os.File
-	boot string
+	host string
+
+	written atomic.Int64 // bytes since the disk was last asked to begin
 
 	mu sync.Mutex // held while the state is written
 }
@@ -53,7 +57,7 @@ type partial struct {
 // who wants the same content and can count on the bytes that it describes,
 // which a crash of the machine may have taken.
 type savedState struct {
-	Boot  string `json:"boot"`
+	Host  string `json:"host"`
 	Size  int64  `json:"size"`
 	State []byte `json:"state"`
 }
@@ -67,10 +71,14 @@ func (p *partial) WriteAt(b []byte, off int64) (int, error) {
 	if int64(len(b)) > p.desc.Size-off {
 		return 0, fmt.Errorf("%s: more than the declared %d bytes: %w", p.desc.Digest, p.desc.Size, blob.ErrMismatch)
 	}
-	return p.data.WriteAt(b, off)
+	n, err := p.data.WriteAt(b, off)
+	if since := p.written.Add(int64(n)); since >= writebackEvery && p.written.CompareAndSwap(since, 0) {
+		startWriteback(p.data)
+	}
+	return n, err
 }
 
-// LoadState implements [blob.Sink]. State of another boot or of another size,
+// LoadState implements [blob.Sink]. State of another host or of another size,
 // or that a crash damaged, is none.
 func (p *partial) LoadState() ([]byte, error) {
 	p.mu.Lock()
@@ -83,7 +91,7 @@ func (p *partial) LoadState() ([]byte, error) {
 	if err := json.Unmarshal(data, &saved); err != nil {
 		return nil, nil
 	}
-	if saved.Boot != p.boot || saved.Size != p.desc.Size {
+	if saved.Host != p.host || saved.Size != p.desc.Size {
 		return nil, nil
 	}
 	return saved.State, nil
@@ -93,26 +101,29 @@ func (p *partial) LoadState() ([]byte, error) {
 func (p *partial) SaveState(state []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.boot == "" {
+	data := encode(savedState{Host: p.host, Size: p.desc.Size, State: state})
+	temp, path := p.path+stateNewSuffix, p.path+stateSuffix
+	if p.host == "" {
 		// Nobody will notice that there was a crash: the bytes must survive it.
-		if err := p.data.Sync(); err != nil {
-			return err
-		}
+		return errors.Join(p.data.Sync(), replaceFile(temp, path, data))
 	}
-	data := encode(savedState{Boot: p.boot, Size: p.desc.Size, State: state})
-	return replaceFile(p.path+stateNewSuffix, p.path+stateSuffix, data)
+	// A crash takes state and bytes alike: neither waits for the disk.
+	if err := os.WriteFile(temp, data, 0o644); err != nil {
+		return err
+	}
+	return rename(temp, path)
 }
 
 // keep ends the attempt and leaves everything for the next one.
 func (p *partial) keep() error {
 	err := p.closeData()
-	p.lock.release()
+	p.lock.Release()
 	return err
 }
 
 // discard ends the attempt and leaves nothing.
 func (p *partial) discard() error {
-	return errors.Join(p.closeData(), removePartial(p.path), p.lock.remove())
+	return errors.Join(p.closeData(), removePartial(p.path), p.lock.Remove())
 }
 
 func (p *partial) closeData() error {

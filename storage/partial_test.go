@@ -31,7 +31,7 @@ func TestState(t *testing.T) {
 			check(t, os.WriteFile(path+stateSuffix, make([]byte, 100), 0o644))
 		}},
 		{name: "rebooted", desc: desc, happen: func(t *testing.T, path string) {
-			data, err := json.Marshal(savedState{Boot: "another", Size: desc.Size, State: []byte("state")})
+			data, err := json.Marshal(savedState{Host: "another", Size: desc.Size, State: []byte("state")})
 			check(t, errors.Join(err, os.WriteFile(path+stateSuffix, data, 0o644)))
 		}},
 	} {
@@ -45,7 +45,7 @@ func TestState(t *testing.T) {
 				t.Fatal(err)
 			}
 			if tt.happen != nil {
-				tt.happen(t, filepath.Join(session.store.path(partialDir), partialName(desc.Digest)))
+				tt.happen(t, filepath.Join(session.store.path(partialDir), fileName(desc.Digest)))
 			}
 			if got := nextState(t, session, tt.desc); got != tt.want {
 				t.Errorf("got state %q, want %q", got, tt.want)
@@ -82,18 +82,26 @@ func TestReceiveCutsOldTail(t *testing.T) {
 	if !errors.Is(err, errCut) {
 		t.Fatal(err)
 	}
-	_, err = session.Receive(t.Context(), desc, func(_ context.Context, sink blob.Sink) (blob.Proof, error) {
-		v, err := blob.NewVerifier(desc)
-		check(t, err)
-		_, err = v.Write([]byte("data"))
-		check(t, err)
-		_, err = sink.WriteAt([]byte("data"), 0)
-		check(t, err)
-		return v.Proof()
-	})
+	_, err = session.Receive(t.Context(), desc, fillWith(desc, "data"))
 	check(t, err)
 	if data, err := session.store.ReadAll(desc); string(data) != "data" || err != nil {
 		t.Errorf("got %q, %v", data, err)
+	}
+}
+
+// fillWith writes data and proves it to be desc.
+func fillWith(desc ocispec.Descriptor, data string) func(context.Context, blob.Sink) (blob.Proof, error) {
+	return func(_ context.Context, sink blob.Sink) (blob.Proof, error) {
+		v, err := blob.NewVerifier(desc)
+		if err != nil {
+			return blob.Proof{}, err
+		}
+		_, write := sink.WriteAt([]byte(data), 0)
+		_, hash := v.Write([]byte(data))
+		if err := errors.Join(write, hash); err != nil {
+			return blob.Proof{}, err
+		}
+		return v.Proof()
 	}
 }
 

@@ -63,6 +63,24 @@ func TestReadOnlyStore(t *testing.T) {
 	})
 }
 
+// TestDamagedInReadOnlyStore cannot set anything aside and says so.
+func TestDamagedInReadOnlyStore(t *testing.T) {
+	s := tagged(t)
+	desc, err := s.Resolve("kept")
+	must(t, err)
+	write(t, s.Dir(), blobFile(desc.Digest), "damaged")
+	readOnly(t, s.Dir())
+	asNobody(t, func() {
+		err := fetchAll(t, s, desc)
+		if !errors.Is(err, blob.ErrMismatch) || !strings.Contains(hint(err), "tare verify") {
+			t.Errorf("got %v with hint %q", err, hint(err))
+		}
+	})
+	if _, err := os.Stat(filepath.Join(s.Dir(), blobFile(desc.Digest))); err != nil {
+		t.Error(err)
+	}
+}
+
 // readOnly lets everybody read what is below dir, and nobody write.
 func readOnly(t *testing.T, dir string) {
 	t.Helper()

@@ -38,6 +38,7 @@ func roles() map[string]role {
 		"begin":   justBegin,
 		"ingest":  hangInIngest,
 		"receive": hangInReceive,
+		"busy":    neverRest,
 	}
 	maps.Copy(all, platformRoles())
 	return all
@@ -111,15 +112,26 @@ func TestManyProcessesCreate(t *testing.T) {
 	}
 }
 
+// soakEnv makes the tests that gain from it run long.
+const soakEnv = "TARE_SOAK"
+
+// times is how often to do what is done n times in a normal run.
+func times(n int) int {
+	if os.Getenv(soakEnv) == "1" {
+		return 50 * n
+	}
+	return n
+}
+
 // rounds is how often each process of the crowd does everything.
-const rounds = 6
+func rounds() int { return times(6) }
 
 // common is content that all want and all give up again.
 var common = bytes.Repeat([]byte("common"), 10_000)
 
 // crowd tags, untags, ingests, receives and collects garbage.
 func crowd(ctx context.Context, s *storage.Store, n int) error {
-	for round := range rounds {
+	for round := range rounds() {
 		if err := crowdRound(ctx, s, n, round); err != nil {
 			return fmt.Errorf("round %d: %w", round, err)
 		}
@@ -159,6 +171,18 @@ func crowdRound(ctx context.Context, s *storage.Store, n, round int) error {
 	if (n+round)%3 == 0 {
 		_, err = s.GC(ctx, false)
 	}
+	if (n+round)%7 == 0 {
+		err = errors.Join(err, verifyAll(ctx, s))
+	}
+	return err
+}
+
+// verifyAll is an error if there is a bad blob in s.
+func verifyAll(ctx context.Context, s *storage.Store) error {
+	found, err := s.Verify(ctx, nil, storage.VerifyOptions{})
+	if err == nil && len(found.Bad) != 0 {
+		err = fmt.Errorf("bad blobs: %v", found.Bad)
+	}
 	return err
 }
 
@@ -189,7 +213,7 @@ func TestManyProcessesLoseNothing(t *testing.T) {
 	must(t, err)
 	want := map[string]bool{"moving": true}
 	for n := range processes {
-		for round := 0; round < rounds; round += 2 {
+		for round := 0; round < rounds(); round += 2 {
 			want[crowdRef("kept", n, round)] = true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/filelock"
 )
 
 // Receive brings in the content of desc through fill, which gets the sink to
@@ -33,7 +34,7 @@ func (ss *Session) Receive(
 		return false, fmt.Errorf("receiving %s: %w", desc.Digest, err)
 	}
 	// The one that we waited for may have brought it.
-	if present, err := ss.store.has(desc); present || err != nil {
+	if present, err := ss.store.has(ctx.Err, desc); present || err != nil {
 		return present, errors.Join(err, p.discard())
 	}
 	proof, err := fill(ctx, p)
@@ -78,12 +79,12 @@ func (p *partial) finish(proof blob.Proof) error {
 // openPartial locks the transfer of desc and opens its file. It waits for
 // whoever has it.
 func (s *Store) openPartial(ctx context.Context, desc ocispec.Descriptor) (*partial, error) {
-	path := filepath.Join(s.path(partialDir), partialName(desc.Digest))
-	lock, err := acquire(ctx.Err, path+lockSuffix, exclusive)
+	path := filepath.Join(s.path(partialDir), fileName(desc.Digest))
+	lock, err := filelock.Acquire(ctx.Err, path+lockSuffix, filelock.Exclusive)
 	if err != nil {
 		return nil, err
 	}
-	p := &partial{path: path, desc: desc, lock: lock}
+	p := &partial{path: path, desc: desc, lock: lock, host: s.host.id}
 	if err := p.open(); err != nil {
 		return nil, errors.Join(err, p.keep())
 	}
@@ -97,7 +98,6 @@ func (p *partial) open() (err error) {
 			return err
 		}
 	}
-	p.boot = bootID()
 	p.data, err = os.OpenFile(p.path, os.O_RDWR|os.O_CREATE, 0o644)
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/filelock"
 )
 
 // errClosed is what the methods of a closed session return.
@@ -35,8 +36,8 @@ type Session struct {
 	stop func() error
 
 	mu     sync.Mutex
-	file   *fileLock // nil when closed
-	size   int64     // of the file
+	file   *filelock.Lock // nil when closed
+	size   int64          // of the file
 	relied map[digest.Digest]bool
 	temps  int // temporary files so far
 }
@@ -50,14 +51,17 @@ func (s *Store) Begin(ctx context.Context) (*Session, error) {
 	if _, err := s.readIndex(); err != nil {
 		return nil, err // better now than after hours of transfer
 	}
+	if err := s.settle(); err != nil {
+		return nil, s.notWritable(err)
+	}
 	// GC must not find the file before it is locked.
-	lock, err := s.lock(ctx.Err, shared)
+	lock, err := s.lock(ctx.Err, filelock.Shared)
 	if err != nil {
 		return nil, s.notWritable(err)
 	}
-	defer lock.release()
+	defer lock.Release()
 	id := rand.Text()
-	file, err := tryAcquire(filepath.Join(s.path(sessionsDir), id), exclusive)
+	file, err := filelock.TryAcquire(filepath.Join(s.path(sessionsDir), id), filelock.Exclusive)
 	if err != nil {
 		return nil, s.notWritable(err)
 	}
@@ -72,7 +76,7 @@ func (ss *Session) Close() error {
 	if ss.file == nil {
 		return nil
 	}
-	err := ss.file.remove()
+	err := ss.file.Remove()
 	ss.file = nil
 	return err
 }
@@ -109,25 +113,25 @@ func (ss *Session) Rely(digests ...digest.Digest) error {
 
 // record appends lines to the session's file, all of them or none.
 func (ss *Session) record(lines []byte) error {
-	lock, err := ss.store.lock(ss.stop, shared)
+	lock, err := ss.store.lock(ss.stop, filelock.Shared)
 	if err != nil {
 		return err
 	}
-	defer lock.release()
-	if _, err := ss.file.WriteAt(lines, ss.size); err != nil {
-		return errors.Join(err, ss.file.Truncate(ss.size))
+	defer lock.Release()
+	if _, err := ss.file.File().WriteAt(lines, ss.size); err != nil {
+		return errors.Join(err, ss.file.File().Truncate(ss.size))
 	}
 	ss.size += int64(len(lines))
 	return nil
 }
 
 // Has relies on the content of desc and says whether it is there, with the right
-// size.
+// size. What a crash of the machine may have damaged is hashed before, once.
 func (ss *Session) Has(desc ocispec.Descriptor) (bool, error) {
 	if err := ss.Rely(desc.Digest); err != nil {
 		return false, err
 	}
-	return ss.store.has(desc)
+	return ss.store.has(ss.stop, desc)
 }
 
 // Tag lets ref lead to the manifest desc, which must be in the store. A tag of

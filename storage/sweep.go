@@ -9,46 +9,34 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/tareml/tare/filelock"
 )
 
 // sweep removes what is not marked. It goes on after an error, to free what it
 // can.
 func (c *collector) sweep(ctx context.Context) error {
 	var errs []error
-	for _, step := range []func(context.Context) error{c.sweepBlobs, c.sweepTemps, c.sweepSessions, c.sweepPartials} {
+	for _, step := range []func(context.Context) error{
+		c.sweepBlobs, c.sweepBad, c.sweepRecords, c.sweepTemps, c.sweepSessions, c.sweepPartials,
+	} {
 		errs = append(errs, step(ctx))
 	}
 	return errors.Join(errs...)
 }
 
-// sweepBlobs removes blobs. Files that have no blob's name are somebody else's.
+// sweepBlobs removes blobs.
 func (c *collector) sweepBlobs(ctx context.Context) error {
-	algorithms, err := c.store.names(blobsDir)
+	all, err := c.store.digests()
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, alg := range algorithms {
-		errs = append(errs, c.sweepAlgorithm(ctx, digest.Algorithm(alg)))
-	}
-	return errors.Join(errs...)
-}
-
-func (c *collector) sweepAlgorithm(ctx context.Context, alg digest.Algorithm) error {
-	if !alg.Available() {
-		return nil
-	}
-	names, err := c.store.names(blobsDir + "/" + alg.String())
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, name := range names {
+	for _, d := range all {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(append(errs, err)...)
 		}
-		d := digest.NewDigestFromEncoded(alg, name)
-		if d.Validate() == nil && !c.marked[d] {
+		if !c.marked[d] {
 			errs = append(errs, c.removeBlob(d))
 		}
 	}
@@ -67,6 +55,44 @@ func (c *collector) removeBlob(d digest.Digest) error {
 		c.freed.Digests = append(c.freed.Digests, d)
 	}
 	return err
+}
+
+// sweepBad removes what was set aside.
+func (c *collector) sweepBad(context.Context) error {
+	names, err := c.store.names(badDir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		if fileDigest(name) != "" {
+			errs = append(errs, c.removeLeftover(filepath.Join(c.store.path(badDir), name)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sweepRecords takes blobs that are gone off the records of all hosts, and
+// removes records that have no others. Nobody can be adding to them now.
+func (c *collector) sweepRecords(context.Context) error {
+	records, err := c.store.names(unsyncedDir)
+	if err != nil || c.dryRun {
+		return err
+	}
+	var errs []error
+	for _, record := range records {
+		errs = append(errs, c.sweepRecord(filepath.Join(c.store.path(unsyncedDir), record)))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *collector) sweepRecord(record string) error {
+	entries, err := os.ReadDir(record)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	gone := slices.DeleteFunc(entries, func(e os.DirEntry) bool { return c.store.mayHave(fileDigest(e.Name())) })
+	return clearEntries(record, gone)
 }
 
 // sweepTemps removes temporary files whose session is not live.
@@ -113,7 +139,7 @@ func (c *collector) sweepPartials(context.Context) error {
 	}
 	abandoned := make(map[digest.Digest]bool)
 	for _, name := range names {
-		if d := partialDigest(name); d != "" && !c.awaited(d) {
+		if d := fileDigest(name); d != "" && !c.awaited(d) {
 			abandoned[d] = true
 		}
 	}
@@ -125,20 +151,23 @@ func (c *collector) sweepPartials(context.Context) error {
 }
 
 // awaited says whether a blob is needed and not there yet.
-func (c *collector) awaited(d digest.Digest) bool {
-	path, err := c.store.blobPath(d)
-	if err != nil || !c.marked[d] {
+func (c *collector) awaited(d digest.Digest) bool { return c.marked[d] && !c.store.mayHave(d) }
+
+// mayHave says whether there is a file for the blob d, or that cannot be told.
+func (s *Store) mayHave(d digest.Digest) bool {
+	path, err := s.blobPath(d)
+	if err != nil {
 		return false
 	}
 	_, err = os.Stat(path)
-	return isNotExist(err)
+	return !isNotExist(err)
 }
 
 // sweepPartial removes one transfer. Its lock goes last.
 func (c *collector) sweepPartial(d digest.Digest) error {
-	path := filepath.Join(c.store.path(partialDir), partialName(d))
-	lock, err := tryAcquire(path+lockSuffix, exclusive)
-	if errors.Is(err, errLocked) {
+	path := filepath.Join(c.store.path(partialDir), fileName(d))
+	lock, err := filelock.TryAcquire(path+lockSuffix, filelock.Exclusive)
+	if errors.Is(err, filelock.ErrLocked) {
 		return nil
 	}
 	if err != nil {
@@ -148,7 +177,7 @@ func (c *collector) sweepPartial(d digest.Digest) error {
 	for _, suffix := range []string{stateNewSuffix, stateSuffix, ""} {
 		errs = append(errs, c.removeLeftover(path+suffix))
 	}
-	return errors.Join(append(errs, lock.remove())...)
+	return errors.Join(append(errs, lock.Remove())...)
 }
 
 func (c *collector) removeLeftover(path string) error {

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/filelock"
 )
 
 // List returns the entries of the index, sorted by name. Entries that have no
@@ -126,11 +127,11 @@ func (s *Store) indexHint() string {
 // updateIndex reads the index, lets change change it, and writes it, with all
 // other processes kept out.
 func (s *Store) updateIndex(stop func() error, change func(*index) error) error {
-	lock, err := s.lock(stop, exclusive)
+	lock, err := s.lock(stop, filelock.Exclusive)
 	if err != nil {
 		return s.notWritable(err)
 	}
-	defer lock.release()
+	defer lock.Release()
 	idx, err := s.readIndex()
 	if err != nil {
 		return err

@@ -1,0 +1,27 @@
+package storage
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// syncFiles waits until the file system of dir is on disk, and with it whatever
+// files are meant.
+func syncFiles(dir string, _ []string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	if err = unix.Syncfs(int(f.Fd())); err != nil {
+		err = &os.PathError{Op: "syncfs", Path: dir, Err: err}
+	}
+	return errors.Join(err, f.Close())
+}
+
+// startWriteback has the disk begin with what was written to f, and does not
+// wait. If the system refuses, it will begin when it sees fit.
+func startWriteback(f *os.File) {
+	unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+}

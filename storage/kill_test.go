@@ -3,14 +3,17 @@ package storage_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tareml/tare/internal/storetest"
 	"github.com/tareml/tare/storage"
@@ -56,10 +59,13 @@ func restlessRound(ctx context.Context, s *storage.Store, n, round int) error {
 	return step(err)
 }
 
+// kills is how many processes are killed.
+const kills = 8
+
 // TestKilledAnywhere kills a process at one step after the other.
 func TestKilledAnywhere(t *testing.T) {
 	s := tagged(t)
-	for n := range times(8) {
+	for n := range kills {
 		killAfter(t, s, n)
 		checkIntact(t, s)
 	}
@@ -110,4 +116,20 @@ func checkIntact(t *testing.T, s *storage.Store) {
 	session := begin(t, s)
 	must(t, session.Tag("after", storetest.PutArtifact(t, session, []byte("after"))))
 	must(t, session.Close())
+}
+
+// soakEnv says for how many seconds TestSoak runs.
+const soakEnv = "TARE_SOAK_SECONDS"
+
+// TestSoak has processes killed and in a crowd, over and over.
+func TestSoak(t *testing.T) {
+	seconds, err := strconv.Atoi(cmp.Or(os.Getenv(soakEnv), "0"))
+	must(t, err)
+	if seconds == 0 {
+		t.Skip("SKIPPED: " + soakEnv + " is not set")
+	}
+	for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end) && !t.Failed(); {
+		t.Run("killed", TestKilledAnywhere)
+		t.Run("crowd", TestManyProcessesLoseNothing)
+	}
 }

@@ -112,26 +112,15 @@ func TestManyProcessesCreate(t *testing.T) {
 	}
 }
 
-// soakEnv makes the tests that gain from it run long.
-const soakEnv = "TARE_SOAK"
-
-// times is how often to do what is done n times in a normal run.
-func times(n int) int {
-	if os.Getenv(soakEnv) == "1" {
-		return 50 * n
-	}
-	return n
-}
-
 // rounds is how often each process of the crowd does everything.
-func rounds() int { return times(6) }
+const rounds = 6
 
 // common is content that all want and all give up again.
 var common = bytes.Repeat([]byte("common"), 10_000)
 
 // crowd tags, untags, ingests, receives and collects garbage.
 func crowd(ctx context.Context, s *storage.Store, n int) error {
-	for round := range rounds() {
+	for round := range rounds {
 		if err := crowdRound(ctx, s, n, round); err != nil {
 			return fmt.Errorf("round %d: %w", round, err)
 		}
@@ -213,7 +202,7 @@ func TestManyProcessesLoseNothing(t *testing.T) {
 	must(t, err)
 	want := map[string]bool{"moving": true}
 	for n := range processes {
-		for round := 0; round < rounds(); round += 2 {
+		for round := 0; round < rounds; round += 2 {
 			want[crowdRef("kept", n, round)] = true
 		}
 	}

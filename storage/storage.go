@@ -23,6 +23,12 @@
 // A process that dies leaves nothing behind that the next GC does not sweep, and
 // its unfinished transfers are there for the next one to go on with.
 //
+// Content does not wait for the disk, unless [Session.Sync] is called. What a
+// crash of the machine may have damaged is on record, and is hashed before it
+// counts as present again. A blob that turns out to be damaged, to [Store.Fetch],
+// [Store.ReadAll], [Store.Open] or [Store.Verify], is set aside: from then on it
+// is missing, and the next one who needs it brings it again.
+//
 // Locks are flock(2), or LockFileEx on Windows: the file system must have them.
 // Errors that a user can do something about have a method Hint() string.
 package storage

@@ -208,8 +208,7 @@ func TestOpenHashesUntrusted(t *testing.T) {
 	}
 }
 
-// TestRecordComesFirst has a crash between record and name, and one that takes
-// all names after the record's.
+// TestRecordComesFirst cannot give a blob its name, and has it on record already.
 func TestRecordComesFirst(t *testing.T) {
 	session := newSession(t)
 	s := session.store

@@ -1,7 +1,6 @@
 package build
 
 import (
-	"archive/tar"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -9,44 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strings"
-	"time"
 
 	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/modelpack"
 )
-
-const tarBlock = 512
-
-// tarEnd ends an archive: two zero blocks, and nothing after them, since some
-// readers refuse more.
-var tarEnd = make([]byte, 2*tarBlock)
-
-// padding is what fills the last block of a file of size bytes.
-func padding(size int64) int64 { return (tarBlock - size%tarBlock) % tarBlock }
-
-// tarHeader is the header of a file: USTAR where that holds the name and the
-// size, PAX where it does not.
-func tarHeader(name string, size, mode int64) ([]byte, error) {
-	var buf bytes.Buffer
-	err := tar.NewWriter(&buf).WriteHeader(&tar.Header{
-		Typeflag: tar.TypeReg,
-		Name:     name,
-		Size:     size,
-		Mode:     mode,
-		ModTime:  time.Unix(0, 0),
-	})
-	return buf.Bytes(), err
-}
-
-// headerSize is the length of a tarHeader. Most need not be made for it.
-func headerSize(name string, size int64) int64 {
-	if len(name) <= 100 && size < 1<<33 && !strings.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
-		return tarBlock
-	}
-	header, _ := tarHeader(name, size, 0)
-	return int64(len(header))
-}
 
 // executableMagics start a file that can be run: a script, ELF, and Mach-O in
 // either byte order and width.

@@ -261,8 +261,7 @@ func (c *cached) build(dir, text string, layout build.Layout) (digest.Digest, in
 	return r.Manifest.Digest, count.calls - 2 // config and manifest
 }
 
-// age makes files old enough to be trusted. It sets the time that can be set;
-// the change time is waited for once by settle.
+// settle waits until files that were just written are old enough to be trusted.
 func settle(t *testing.T) {
 	t.Helper()
 	time.Sleep(2100 * time.Millisecond) // change times cannot be set
@@ -324,6 +323,40 @@ func TestUnchangedFilesAreNotRead(t *testing.T) {
 		}
 	})
 }
+
+// TestKilledBuildResumesByFile: what was finished is not read again, though the
+// build never came to its end.
+func TestKilledBuildResumesByFile(t *testing.T) {
+	c := newCached(t)
+	dir := write(t, t.TempDir(), map[string]string{"a.bin": "a", "b.bin": "b", "c.bin": "c"})
+	settle(t)
+	p, err := plan(t, dir, "MODEL *.bin\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := p.Layers(build.Layout{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, _ := c.store.Begin(t.Context())
+	ctx, kill := context.WithCancel(t.Context())
+	o := build.Options{Cache: c.cache, Observer: observe(func(phase, path string) {
+		if phase == "done" && path == "b.bin" {
+			kill()
+		}
+	})}
+	if _, err := p.Build(ctx, session, layers, o); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v", err)
+	}
+	session.Close()
+	if _, read := c.build(dir, "MODEL *.bin\n", build.Layout{}); read != 1 {
+		t.Errorf("%d layers read after a build that had finished two of three", read)
+	}
+}
+
+type observe func(phase, path string)
+
+func (o observe) Observe(phase, path string, _, _, _ int64) { o(phase, path) }
 
 // TestCacheKeys: the same file under another name, in another place or in another
 // format is another layer.

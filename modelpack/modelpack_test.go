@@ -3,6 +3,7 @@ package modelpack_test
 import (
 	"encoding/json"
 	"errors"
+	"path"
 	"strings"
 	"testing"
 
@@ -149,4 +150,47 @@ func TestCheckPath(t *testing.T) {
 			t.Errorf("%q passes", bad)
 		}
 	}
+}
+
+// FuzzParseManifest looks for a manifest that makes parsing panic, or that says
+// something else once it was written again.
+func FuzzParseManifest(f *testing.F) {
+	f.Add([]byte(`{"schemaVersion":2,"artifactType":"application/vnd.cncf.model.manifest.v1+json","config":{},"layers":[{"mediaType":"application/vnd.cncf.model.weight.v1.raw","digest":"sha256:x","size":-1,"annotations":{"org.cncf.model.filepath":"../a","org.cncf.model.file.metadata+json":"{\"size\":1}"}}]}`))
+	f.Add([]byte(`{"layers":[{"mediaType":"application/vnd.cnai.model.doc.v1.tar"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a, err := modelpack.ParseManifest(data)
+		if err != nil {
+			return
+		}
+		if len(a.Layers) == 0 || len(a.Layers) != len(a.Manifest.Layers) {
+			t.Fatalf("%d layers of %d", len(a.Layers), len(a.Manifest.Layers))
+		}
+		again, err := modelpack.NewManifest(a.Manifest.Config, a.Manifest.Layers, a.Manifest.Annotations)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := modelpack.ParseManifest(again)
+		if err != nil {
+			t.Fatalf("what was read once cannot be read again: %v", err)
+		}
+		for i := range a.Layers {
+			if a.Layers[i].Path != b.Layers[i].Path || a.Layers[i].Kind != b.Layers[i].Kind || a.Layers[i].Format != b.Layers[i].Format {
+				t.Errorf("layer %d: %+v, then %+v", i, a.Layers[i], b.Layers[i])
+			}
+		}
+	})
+}
+
+func FuzzCheckPath(f *testing.F) {
+	for _, seed := range []string{"a/b", "../a", "/a", "a\x00", ".tare/x", "a//b"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, p string) {
+		if modelpack.CheckPath(p) != nil {
+			return
+		}
+		if clean := path.Clean("/dest/" + p); clean != "/dest/"+p || !strings.HasPrefix(clean, "/dest/") {
+			t.Errorf("%q passes and means %q", p, clean)
+		}
+	})
 }

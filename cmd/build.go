@@ -284,7 +284,7 @@ func generatedModelfile(cmd *cobra.Command, dir string) (*modelfile.File, error)
 	if err != nil {
 		return nil, err
 	}
-	note(cmd, "no Modelfile in %s: generated one for this build (tare modelfile generate writes it)", dir)
+	note(cmd, "no Modelfile in %s: generated one for this build", dir)
 	for _, n := range r.Notes {
 		note(cmd, "note: %s", n)
 	}

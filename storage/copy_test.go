@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 
 	"github.com/opencontainers/go-digest"
+	"go.uber.org/goleak"
 )
 
 // withCores runs test with copies that hash beside writing, and with plain ones.
@@ -19,17 +20,9 @@ func withCores(t *testing.T, test func(t *testing.T, s *Store)) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
 			s, err := Open(t.TempDir())
 			check(t, err)
-			before := runtime.NumGoroutine()
+			others := goleak.IgnoreCurrent()
 			test(t, s)
-			for range 10_000 { // one that has nothing left to do may not be gone yet
-				if runtime.NumGoroutine() <= before {
-					break
-				}
-				runtime.Gosched()
-			}
-			if after := runtime.NumGoroutine(); after > before {
-				t.Errorf("%d goroutines, %d before", after, before)
-			}
+			goleak.VerifyNone(t, others)
 			if n := s.copies.Load(); n != 0 {
 				t.Errorf("%d copies are still going on", n)
 			}

@@ -18,8 +18,9 @@ type Cache interface {
 	Put(key string, value []byte)
 }
 
-// cacheVersion changes when the same files would become other layers.
-const cacheVersion = 1
+// cacheVersion changes when the same files would become other layers, as with
+// another release of a compressor.
+const cacheVersion = 2
 
 // remembered is what a cache holds of a layer.
 type remembered struct {
@@ -35,7 +36,7 @@ type remembered struct {
 // and size stand for it. The key is empty if the layer cannot be remembered.
 func cacheKey(l Layer, ids []identity) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %s\n", cacheVersion, l.Format)
+	fmt.Fprintf(h, "%d %s %t\n", cacheVersion, l.Format, l.Bundle)
 	for i, f := range l.Files {
 		if !ids[i].known {
 			return ""
@@ -59,7 +60,7 @@ func (b *builder) recall(l Layer) (built, bool, error) {
 		ids[i] = f.id
 	}
 	var r remembered
-	if data, ok := b.o.Cache.Get(cacheKey(l, ids)); !ok || json.Unmarshal(data, &r) != nil {
+	if data, ok := b.o.Cache.Get(cacheKey(l, ids)); !ok || json.Unmarshal(data, &r) != nil || !b.isCurrent(l) {
 		return built{}, false, nil
 	}
 	result, err := b.finish(l, r, ids)
@@ -68,6 +69,24 @@ func (b *builder) recall(l Layer) (built, bool, error) {
 	}
 	present, err := b.store.Has(result.desc)
 	return result, present, err
+}
+
+// isCurrent opens the files of a layer to see that they are the ones that were
+// planned with: a network file system may answer a stat from memory, and an open
+// only after it asked.
+func (b *builder) isCurrent(l Layer) bool {
+	for _, f := range l.Files {
+		file, err := b.plan.tree.open(f.Path)
+		if err != nil {
+			return false
+		}
+		info, err := file.Stat()
+		file.Close()
+		if err != nil || identify(info) != f.id {
+			return false
+		}
+	}
+	return true
 }
 
 // remember saves what a layer became, unless its files are so fresh that a

@@ -324,6 +324,20 @@ func TestUnchangedFilesAreNotRead(t *testing.T) {
 	})
 }
 
+// TestBundleOfOneFile has the archive of the file's own layer, and other metadata:
+// the cache must not take one for the other.
+func TestBundleOfOneFile(t *testing.T) {
+	c := newCached(t)
+	dir := write(t, t.TempDir(), map[string]string{"run.sh": "#!/bin/sh\n"})
+	settle(t)
+	bundled := build.Layout{Bundles: []modelpack.Kind{modelpack.Code}}
+	want, _ := newCached(t).build(dir, "CODE run.sh\n", build.Layout{})
+	c.build(dir, "CODE run.sh\n", bundled)
+	if got, _ := c.build(dir, "CODE run.sh\n", build.Layout{}); got != want {
+		t.Errorf("%s after a bundle, %s without", got, want)
+	}
+}
+
 // TestKilledBuildResumesByFile: what was finished is not read again, though the
 // build never came to its end.
 func TestKilledBuildResumesByFile(t *testing.T) {

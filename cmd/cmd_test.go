@@ -74,11 +74,12 @@ func TestAgo(t *testing.T) {
 		-time.Hour: "just now", 59 * time.Second: "just now", time.Minute: "1 minute ago", 90 * time.Minute: "1 hour ago",
 		47 * time.Hour: "1 day ago", 14 * 24 * time.Hour: "2 weeks ago", 60 * 24 * time.Hour: "2 months ago", 800 * 24 * time.Hour: "2 years ago",
 	} {
-		if got := ago(now.Add(-d), now); got != want {
+		then := now.Add(-d)
+		if got := ago(&then, now); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
-	if got := ago(time.Time{}, now); got != "-" {
+	if got := ago(nil, now); got != "-" {
 		t.Errorf("no time: %q", got)
 	}
 }

@@ -20,6 +20,7 @@ const (
 	exitContent     = 5
 	exitNetwork     = 6
 	exitInterrupted = 130
+	exitReaderGone  = 141 // what a shell makes of SIGPIPE; nobody is told
 )
 
 var errInterrupted = errors.New("interrupted")

@@ -25,7 +25,7 @@ type listed struct {
 	Repository string
 	Tag        string
 	Digest     string
-	Created    time.Time `json:",omitzero"`
+	Created    *time.Time // nil if nobody knows
 	Size       int64
 }
 
@@ -50,7 +50,7 @@ func (a *app) newListCommand() *cobra.Command {
 }
 
 func (a *app) runList(cmd *cobra.Command, o listOptions) error {
-	if err := o.format.check([]listed{{Created: time.Now()}}); err != nil {
+	if err := o.format.check([]listed{{}}); err != nil {
 		return err
 	}
 	store, err := a.store()
@@ -66,14 +66,17 @@ func (a *app) runList(cmd *cobra.Command, o listOptions) error {
 		list = append(list, describe(store, e))
 	}
 	return o.format.print(cmd, list, func(w io.Writer) {
-		printList(w, list, !o.noTrunc && isTerminal(w))
+		printList(w, list, !o.noTrunc && isTerminal(cmd.OutOrStdout()))
 	})
 }
 
 // describe fills a line. What the store cannot say of an entry, because another
 // tool wrote it or a blob is missing, stays empty.
 func describe(store *storage.Store, e storage.Entry) listed {
-	l := listed{Digest: e.Digest.String(), Created: e.Tagged}
+	l := listed{Digest: e.Digest.String()}
+	if !e.Tagged.IsZero() {
+		l.Created = &e.Tagged
+	}
 	if ref, err := registry.ParseReference(e.Ref); err == nil && e.Ref == ref.String() {
 		l.Repository, l.Tag = ref.Name(), ref.Tag
 	} else {
@@ -89,7 +92,7 @@ func describe(store *storage.Store, e storage.Entry) listed {
 	}
 	l.Size = art.Size()
 	if config, err := readConfig(store.ReadAll(art.Manifest.Config)); err == nil && config.Descriptor.CreatedAt != nil {
-		l.Created = *config.Descriptor.CreatedAt
+		l.Created = config.Descriptor.CreatedAt
 	}
 	return l
 }

@@ -3,10 +3,12 @@ package cmd
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"text/template"
 	"time"
 	"unicode"
@@ -47,6 +49,17 @@ func (f *formatFlag) print(cmd *cobra.Command, v any, table func(io.Writer)) err
 		return err
 	}
 	_, err = cmd.OutOrStdout().Write(out.Bytes())
+	return readerGone(err)
+}
+
+// errReaderGone says that nobody reads standard output any more, as in
+// tare ls | head -1.
+var errReaderGone = errors.New("nobody reads the output")
+
+func readerGone(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return errReaderGone
+	}
 	return err
 }
 
@@ -135,7 +148,7 @@ func toJSON(v any) (string, error) {
 // say writes a line that is a command's result.
 func say(cmd *cobra.Command, format string, args ...any) error {
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...)
-	return err
+	return readerGone(err)
 }
 
 // isTerminal says whether a person looks at w.
@@ -182,11 +195,11 @@ func printable(s string) string {
 func isControl(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 // ago writes a time for people, relative to now.
-func ago(t, now time.Time) string {
-	if t.IsZero() {
+func ago(t *time.Time, now time.Time) string {
+	if t == nil {
 		return "-"
 	}
-	d := now.Sub(t)
+	d := now.Sub(*t)
 	for _, u := range []struct {
 		unit time.Duration
 		name string

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/progress"
 	"github.com/tareml/tare/storage"
 )
@@ -77,8 +78,10 @@ func namesOf(store *storage.Store, entries []storage.Entry, arg string) ([]strin
 		}
 	}
 	if len(names) == 0 {
-		_, err := resolve(store, ref)
-		return nil, err
+		if _, err := resolve(store, ref); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%s: %w: it has no name in the local store to remove", ref, blob.ErrNotFound)
 	}
 	return names, nil
 }

@@ -50,6 +50,9 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	if err == nil {
 		return exitOK
 	}
+	if errors.Is(err, errReaderGone) {
+		return exitReaderGone
+	}
 	var wrong *usageError
 	if errors.As(err, &wrong) {
 		wrong.command = cmd.CommandPath()

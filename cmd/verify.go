@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/tareml/tare/blob"
@@ -72,6 +74,7 @@ func (a *app) runVerify(cmd *cobra.Command, o verifyOptions, args []string) erro
 	if err != nil {
 		return err
 	}
+	result.Bad = append(result.Bad, c.missing(store, result.Bad)...)
 	v := c.describe(result)
 	if err := o.format.print(cmd, v, func(w io.Writer) { printVerified(w, v) }); err != nil || len(v.Bad) == 0 {
 		return err
@@ -95,6 +98,7 @@ func (a *app) verify(cmd *cobra.Command, store *view, c *contents, o verifyOptio
 // contents is what artifacts are made of.
 type contents struct {
 	digests []digest.Digest // to verify, nil for all that are there
+	needed  []ocispec.Descriptor
 	files   map[digest.Digest][]string
 	size    int64
 }
@@ -111,6 +115,7 @@ func contentsOf(store *view, args []string) (*contents, error) {
 		if err != nil {
 			return nil, err
 		}
+		c.addBlob(art.desc, ref.String()+" manifest")
 		c.add(ref.String(), art)
 		c.digests = append(c.digests, art.digests()...)
 	}
@@ -122,7 +127,9 @@ func contentsOf(store *view, args []string) (*contents, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		// What cannot be read, or is no model, is verified all the same.
+		// What cannot be read, or is no model, is verified all the same. Reading a
+		// damaged manifest sets it aside: it shows as missing.
+		c.addBlob(e.Descriptor, e.Ref+" manifest")
 		if data, err := store.ReadAll(e.Descriptor); err == nil {
 			if art, err := parseArtifact(e.Descriptor, data); err == nil {
 				c.add(e.Ref, art)
@@ -133,18 +140,36 @@ func contentsOf(store *view, args []string) (*contents, error) {
 }
 
 func (c *contents) add(ref string, art *artifact) {
-	c.addBlob(art.desc.Digest, art.desc.Size, ref+" manifest")
-	c.addBlob(art.Manifest.Config.Digest, art.Manifest.Config.Size, ref+" config")
+	c.addBlob(art.Manifest.Config, ref+" config")
 	for _, l := range art.Layers {
-		c.addBlob(l.Digest, l.Size, ref+" "+l.Path)
+		c.addBlob(l.Descriptor, ref+" "+l.Path)
 	}
 }
 
-func (c *contents) addBlob(d digest.Digest, size int64, name string) {
-	if len(c.files[d]) == 0 {
-		c.size += size
+func (c *contents) addBlob(desc ocispec.Descriptor, name string) {
+	if len(c.files[desc.Digest]) == 0 {
+		c.size += desc.Size
+		c.needed = append(c.needed, desc)
 	}
-	c.files[d] = append(c.files[d], name)
+	c.files[desc.Digest] = append(c.files[desc.Digest], name)
+}
+
+// missing lists blobs that a name needs and that are not there, besides those
+// that are known to be bad.
+func (c *contents) missing(store *view, known []storage.BadBlob) []storage.BadBlob {
+	var bad []storage.BadBlob
+	for _, desc := range c.needed {
+		if slices.ContainsFunc(known, func(b storage.BadBlob) bool { return b.Digest == desc.Digest }) {
+			continue
+		}
+		src, err := store.Open(desc)
+		if err != nil {
+			bad = append(bad, storage.BadBlob{Digest: desc.Digest, Problem: "missing, or was set aside"})
+			continue
+		}
+		src.Close()
+	}
+	return bad
 }
 
 func (c *contents) describe(result storage.Verified) verified {

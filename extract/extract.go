@@ -26,6 +26,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -96,7 +97,7 @@ func Extract(ctx context.Context, a *modelpack.Artifact, src Source, dir string,
 	if err := checkLayers(a.Layers); err != nil {
 		return nil, err
 	}
-	x, err := open(dir, src, o)
+	x, err := open(ctx, dir, src, o)
 	if err != nil {
 		return nil, err
 	}
@@ -135,9 +136,10 @@ func hostile(l modelpack.Layer, err error) error {
 
 // staged is a file that waits for its name.
 type staged struct {
-	name string // in the staging directory
-	path string
-	size int64
+	name   string // in the staging directory
+	path   string
+	size   int64
+	absent bool // nothing stood in its place
 }
 
 // extraction is one run of Extract.
@@ -156,7 +158,7 @@ type extraction struct {
 	kinds map[string]bool // paths taken so far; true is a directory
 	names int             // bytes in paths
 
-	undo []func() // what to do if publishing fails half way
+	undo []func() error // what to do if publishing fails half way
 
 	buffers sync.Pool // of *[copyBuffer]byte
 }
@@ -165,7 +167,7 @@ type extraction struct {
 const copyBuffer = 1 << 20
 
 // open prepares the destination and a staging directory in it.
-func open(dir string, src Source, o Options) (_ *extraction, err error) {
+func open(ctx context.Context, dir string, src Source, o Options) (_ *extraction, err error) {
 	x := &extraction{dir: dir, src: src, o: o, kinds: make(map[string]bool)}
 	x.buffers.New = func() any { return new([copyBuffer]byte) }
 	defer func() {
@@ -175,7 +177,7 @@ func open(dir string, src Source, o Options) (_ *extraction, err error) {
 		}
 	}()
 	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
-		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) || d == filepath.Dir(d) {
 			break
 		}
 		x.made = append(x.made, d)
@@ -191,20 +193,20 @@ func open(dir string, src Source, o Options) (_ *extraction, err error) {
 	if x.root, err = os.OpenRoot(dir); err != nil {
 		return x, err
 	}
-	return x, x.makeStaging()
+	return x, x.makeStaging(ctx)
 }
 
 const lockSuffix = ".lock"
 
 // makeStaging makes a directory of our own, and removes those of runs that died.
 // Whoever stages holds a lock beside its directory for as long as it lives.
-func (x *extraction) makeStaging() (err error) {
+func (x *extraction) makeStaging(ctx context.Context) (err error) {
 	name := "stage-" + rand.Text()
 	for range 100 { // another run may remove the parent when it ends
 		if err = x.root.Mkdir(modelpack.StateDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		x.lock, err = filelock.TryAcquire(filepath.Join(x.dir, modelpack.StateDir, name+lockSuffix), filelock.Exclusive)
+		x.lock, err = filelock.Acquire(ctx.Err, filepath.Join(x.dir, modelpack.StateDir, name+lockSuffix), filelock.Exclusive)
 		if !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
@@ -341,6 +343,12 @@ func (x *extraction) publish(ctx context.Context) (_ *Result, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	// One run at a time: what is found to be absent has to stay so.
+	lock, err := filelock.Acquire(ctx.Err, filepath.Join(x.dir, modelpack.StateDir, "publish"+lockSuffix), filelock.Exclusive)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Remove()
 	slices.SortFunc(x.files, func(a, b staged) int { return strings.Compare(a.path, b.path) })
 	fresh, err := x.settle(ctx)
 	if err != nil {
@@ -348,8 +356,7 @@ func (x *extraction) publish(ctx context.Context) (_ *Result, err error) {
 	}
 	defer func() {
 		if err != nil {
-			x.takeBack()
-			err = fmt.Errorf("destination %s: %w", x.dir, err)
+			err = fmt.Errorf("destination %s: %w", x.dir, x.takeBack(err))
 		}
 	}()
 	for _, dir := range x.dirs {
@@ -372,7 +379,9 @@ func (x *extraction) publish(ctx context.Context) (_ *Result, err error) {
 // mkdir makes a directory and those above it that are missing. The umask is not
 // the artifact's.
 func (x *extraction) mkdir(dir string) error {
-	if _, err := x.root.Stat(dir); err == nil || dir == "." {
+	if info, err := x.root.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is a file there and a directory in the artifact", dir)
+	} else if err == nil || dir == "." {
 		return err
 	}
 	if err := x.mkdir(path.Dir(dir)); err != nil {
@@ -381,7 +390,7 @@ func (x *extraction) mkdir(dir string) error {
 	if err := x.root.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	x.undo = append(x.undo, func() { x.root.Remove(dir) })
+	x.undo = append(x.undo, func() error { x.root.Remove(dir); return nil })
 	return x.root.Chmod(dir, 0o755)
 }
 
@@ -393,44 +402,74 @@ func (x *extraction) place(f staged) error {
 	}
 	old := f.name + ".old"
 	if err := x.root.Rename(f.path, old); err == nil {
-		x.undo = append(x.undo, func() { x.root.Rename(old, f.path) })
+		x.undo = append(x.undo, func() error { return x.root.Rename(old, f.path) })
+		if f.absent && !x.o.Overwrite { // another name of a file of ours, or somebody was quick
+			return &ConflictError{Dir: x.dir, Paths: []string{f.path}}
+		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := x.root.Rename(f.name, f.path); err != nil {
 		return err
 	}
-	x.undo = append(x.undo, func() { x.root.Rename(f.path, f.name) })
+	x.undo = append(x.undo, func() error { return x.root.Rename(f.path, f.name) })
 	return nil
 }
 
-// takeBack undoes what was published, the last first.
-func (x *extraction) takeBack() {
+// takeBack undoes what was published, the last first. If that fails too, what
+// was there before is kept, and the error says where.
+func (x *extraction) takeBack(cause error) error {
+	var failed error
 	for _, undo := range slices.Backward(x.undo) {
-		undo()
+		failed = errors.Join(failed, undo())
 	}
+	if failed == nil {
+		return cause
+	}
+	kept := modelpack.StateDir + "/kept-" + rand.Text()
+	if x.root.Rename(x.staging, kept) != nil {
+		kept = x.staging
+	}
+	x.staging = "" // close must not remove it
+	return fmt.Errorf("%w; it could not be undone: what was there before is in %s: %w", cause, kept, failed)
 }
 
-// syncDirs makes the names last.
+// syncDirs makes the names last, those of directories too.
 func (x *extraction) syncDirs() error {
 	if x.o.NoSync || runtime.GOOS == "windows" { // which cannot, and need not
 		return nil
 	}
-	dirs := []string{"."}
+	dirs := append([]string{"."}, x.dirs...)
 	for _, f := range x.files {
-		dirs = append(dirs, path.Dir(f.path))
+		for d := path.Dir(f.path); d != "."; d = path.Dir(d) {
+			dirs = append(dirs, d)
+		}
 	}
 	slices.Sort(dirs)
 	for _, dir := range slices.Compact(dirs) {
-		f, err := x.root.Open(dir)
-		if err != nil {
+		if err := syncDir(x.root.Open(dir)); err != nil {
 			return err
 		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	}
+	for _, dir := range x.made {
+		if err := syncDir(os.Open(filepath.Dir(dir))); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// syncDir syncs and closes a directory that was just opened. Some network file
+// systems cannot, and do not need to.
+func syncDir(f *os.File, err error) error {
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
 }
 
 // settle compares staged files with what is there, and returns those that need
@@ -446,6 +485,7 @@ func (x *extraction) settle(ctx context.Context) ([]staged, error) {
 		switch {
 		case state == same:
 		case state == absent, state == other && x.o.Overwrite:
+			f.absent = state == absent
 			fresh = append(fresh, f)
 		default:
 			conflicts = append(conflicts, f.path)

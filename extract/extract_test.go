@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -459,6 +460,36 @@ func TestDeadRunsAreSwept(t *testing.T) {
 	want := map[string]string{"a": "a", ".tare/stage-LIVE/0-0": "staged", ".tare/stage-LIVE.lock": "", ".tare/mine": ""}
 	if got := tree(t, dir); !maps.Equal(got, want) {
 		t.Errorf("files %q, want %q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// TestTwoRunsAtOnce into one directory, of different artifacts with the same paths:
+// one gets there, the other is told. Neither has its files replaced.
+func TestTwoRunsAtOnce(t *testing.T) {
+	for range 30 {
+		dir := filepath.Join(t.TempDir(), "dest")
+		var wg sync.WaitGroup
+		errs := make([]error, 2)
+		want := make([]map[string]string, 2)
+		for i, content := range []string{"A", "B"} {
+			a := newArtifact()
+			want[i] = map[string]string{}
+			for _, name := range []string{"a", "b/c", "b/d"} {
+				a.file(name, content)
+				want[i][name] = content
+			}
+			wg.Go(func() { _, errs[i] = extract.Extract(t.Context(), &a.Artifact, a, dir, options) })
+		}
+		wg.Wait()
+		var conflict *extract.ConflictError
+		switch {
+		case errs[0] == nil && errors.As(errs[1], &conflict):
+			wantTree(t, dir, want[0])
+		case errs[1] == nil && errors.As(errs[0], &conflict):
+			wantTree(t, dir, want[1])
+		default:
+			t.Fatalf("errors %v and %v, want one conflict", errs[0], errs[1])
+		}
 	}
 }
 

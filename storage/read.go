@@ -116,7 +116,7 @@ func (st *stream) Read(p []byte) (int, error) {
 	n, err := st.r.Read(p)
 	switch {
 	case err == io.EOF:
-		st.store.forget(st.desc.Digest)
+		st.store.trust(st.file, st.desc.Digest)
 	case isMismatch(err):
 		err = st.store.damaged(st.stop, st.file, st.desc.Digest, err)
 	}

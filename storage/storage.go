@@ -3,7 +3,8 @@
 // read and write too. What only this package needs lies below .tare in the same
 // directory.
 //
-// [Open] gives a [Store] to read from and never writes:
+// [Open] gives a [Store] to read from, and makes nothing; a damaged blob that a
+// read comes upon is set aside:
 //
 //	store, err := storage.Open(dir)
 //	desc, err := store.Resolve("registry.example/models/qwen3:0.6b")

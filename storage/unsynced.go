@@ -132,9 +132,19 @@ func (s *Store) checkTrust(stop func() error, f *os.File, d digest.Digest) error
 		return s.damaged(stop, f, d, err)
 	}
 	if err == nil {
-		s.forget(d)
+		s.trust(f, d)
 	}
 	return err
+}
+
+// trust takes d off the records of other hosts, once f, its verified file, is on
+// the disk: what was hashed may have been another host's dirty pages, as those of
+// a container on the same kernel are.
+func (s *Store) trust(f *os.File, d digest.Digest) {
+	entries, err := s.suspicions(d)
+	if err == nil && len(entries) > 0 && f.Sync() == nil {
+		s.forget(d)
+	}
 }
 
 // settle waits for the disk in the name of sessions of this host that have

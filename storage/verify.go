@@ -116,7 +116,7 @@ func (v *verification) check(ctx context.Context, d digest.Digest) (bytes int64,
 	err = v.store.rehash(ctx.Err, r, d)
 	switch {
 	case err == nil:
-		v.store.forget(d)
+		v.store.trust(f, d)
 	case isMismatch(err):
 		aside, _ = v.store.setAside(ctx.Err, f, d) // the problem stays the same
 	}

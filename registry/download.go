@@ -2,13 +2,13 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"sync"
+	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tareml/tare/blob"
 )
@@ -17,14 +17,26 @@ const (
 	// downloadBuffer is what is hashed and written at once.
 	downloadBuffer = 256 << 10
 
-	// saveEvery is how much of a blob a crash may cost.
+	// saveEvery is how much of what one connection brings a crash may cost.
 	saveEvery = 4 << 20
+
+	// window is how far connections may be ahead of the hash. What is in there
+	// is read again to be hashed, while the system still has it in memory.
+	window = 128 << 20
+
+	// maxPart is the most that one of several connections asks for at a time,
+	// and minPart the least.
+	maxPart = 16 << 20
+	minPart = 8 << 20
 )
 
 // Download fills sink with the content of desc and proves it. It begins where
 // the state in the sink says that an earlier attempt stopped, and leaves such a
 // state behind when it fails. Content that turns out to be wrong is fetched
-// once more from the start.
+// once more from the start, from the registry itself.
+//
+// A sink that has a method Allocate(size int64) error is told the size once the
+// registry confirmed it, before the first byte.
 func (r *Repository) Download(ctx context.Context, desc ocispec.Descriptor, sink blob.Sink) (blob.Proof, error) {
 	proof, err := r.download(ctx, desc, sink, func(int64, int64) {})
 	if err != nil {
@@ -37,140 +49,361 @@ func (r *Repository) Download(ctx context.Context, desc ocispec.Descriptor, sink
 // sink, and of those that were there before. Fewer than zero are bytes that
 // were wrong.
 func (r *Repository) download(ctx context.Context, desc ocispec.Descriptor, sink blob.Sink, report func(safe, resumed int64)) (blob.Proof, error) {
+	d, err := r.newDownload(desc, sink, report)
+	if err != nil {
+		return blob.Proof{}, err
+	}
 	for again := false; ; again = true {
-		d, err := newDownload(desc, sink, report)
-		if err != nil {
+		proof, err := d.finish(ctx)
+		if !errors.Is(err, errWrong) || again {
+			return proof, err
+		}
+		// Perhaps it was what was resumed from, or a mirror, or the ranges.
+		if err := d.restart(); err != nil {
 			return blob.Proof{}, err
-		}
-		if err := d.run(r.stream(ctx, desc, d.offset)); err != nil {
-			return blob.Proof{}, err
-		}
-		proof, err := d.verifier.Proof()
-		if err == nil {
-			return proof, nil
-		}
-		if restartErr := d.restart(); restartErr != nil || again {
-			return blob.Proof{}, errors.Join(err, restartErr)
 		}
 	}
 }
 
-// download is one blob on its way into a sink. Bytes up to offset are both
-// hashed and written.
-type download struct {
-	desc     ocispec.Descriptor
-	sink     blob.Sink
-	report   func(safe, resumed int64)
-	verifier *blob.Verifier
-	offset   int64
-	saved    int64
-	resumed  int64
-}
+// errWrong says that all bytes came and were the wrong ones, or that those of an
+// earlier attempt are gone.
+var errWrong = errors.New("wrong content")
 
-// downloadState is what is kept in the sink: how far the bytes go, and the
-// state of the hash at that point.
-type downloadState struct {
-	Digest digest.Digest `json:"digest"`
-	Offset int64         `json:"offset"`
-	Hash   []byte        `json:"hash"`
+// download is one blob on its way into a sink. Workers, a connection each, write
+// the bytes; they are hashed in their order, by the worker that wrote them while
+// they are in its buffer, or, if they came before their time, from the sink.
+type download struct {
+	desc   ocispec.Descriptor
+	sink   blob.Sink
+	supply *supply
+	client *Client
+	report func(safe, resumed int64)
+
+	saving sync.Mutex // held while the state is saved
+
+	mu       sync.Mutex
+	changed  sync.Cond
+	verifier *blob.Verifier // of whoever set hashing
+	hashing  bool
+	hashed   int64   // bytes from the start
+	written  extents // to the sink
+	taken    extents // written, or a worker is at it
+	moved    int64   // reported
+	resumed  int64   // reported
+
+	workers   int
+	scaler    scaler
+	whole     bool    // ranges do not work
+	lone      *worker // the only one that may work then
+	connected bool    // once
+	allocated bool
 }
 
 // newDownload goes on from the state in sink, or starts anew if it finds none
 // that it can use.
-func newDownload(desc ocispec.Descriptor, sink blob.Sink, report func(safe, resumed int64)) (*download, error) {
+func (r *Repository) newDownload(desc ocispec.Descriptor, sink blob.Sink, report func(safe, resumed int64)) (*download, error) {
 	verifier, err := blob.NewVerifier(desc)
 	if err != nil {
 		return nil, err
 	}
-	d := &download{desc: desc, sink: sink, report: report, verifier: verifier}
-	data, err := sink.LoadState()
+	supply, err := r.supply(desc)
 	if err != nil {
-		return nil, fmt.Errorf("loading the state of the transfer: %w", err)
+		return nil, err
 	}
-	var state downloadState
-	if json.Unmarshal(data, &state) != nil || state.Digest != desc.Digest || state.Offset == 0 {
-		return d, nil
-	}
-	if verifier.Resume(state.Offset, state.Hash) != nil {
-		d.verifier, err = blob.NewVerifier(desc)
-		return d, err
-	}
-	d.offset, d.saved, d.resumed = state.Offset, state.Offset, state.Offset
-	d.report(0, state.Offset)
-	return d, nil
+	d := &download{desc: desc, sink: sink, supply: supply, client: r.client, report: report, verifier: verifier}
+	d.changed.L = &d.mu
+	d.scaler = newScaler(max(1, min(maxPerBlob, int(desc.Size/minPart))))
+	d.whole = r.client.onlyWhole(r.ref.Registry)
+	return d, d.resume()
 }
 
-// run copies s into the sink to its end. What was copied is saved however it
-// ends.
-func (d *download) run(s *stream) error {
-	err := d.copy(s)
-	s.Close()
-	if saveErr := d.save(); err == nil {
-		err = saveErr
+// finish brings in what is missing and proves it. How far it came is saved if it
+// fails.
+func (d *download) finish(ctx context.Context) (blob.Proof, error) {
+	if err := d.transfer(ctx); err != nil {
+		return blob.Proof{}, errors.Join(err, d.save())
 	}
-	return err
+	proof, err := d.verifier.Proof()
+	if err != nil {
+		return blob.Proof{}, errors.Join(&wrongError{err}, d.forget())
+	}
+	return proof, nil
 }
 
-func (d *download) copy(s *stream) error {
-	buf := make([]byte, max(1, min(downloadBuffer, d.desc.Size-d.offset)))
+// transfer has workers write, and itself hashes what they do not.
+func (d *download) transfer(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, d.wake)()
+	if err := d.client.slots.acquire(ctx); err != nil {
+		return err
+	}
+	d.workers = 1
+	var hire func()
+	hire = func() {
+		g.Go(func() error {
+			defer d.client.slots.release()
+			return newWorker(d, hire).run(ctx)
+		})
+	}
+	hire()
+	g.Go(func() error { return d.hashBehind(ctx) })
+	return g.Wait()
+}
+
+func (d *download) wake() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.changed.Broadcast()
+}
+
+// hashBehind hashes, from the sink, what was written before its time.
+func (d *download) hashBehind(ctx context.Context) error {
+	var buf []byte
 	for {
-		n, err := s.Read(buf)
-		if n > 0 {
-			if err := d.add(buf[:n]); err != nil {
-				return err
-			}
+		next, err := d.unhashed(ctx)
+		if err != nil || next.size() == 0 {
+			return err
 		}
-		if err == io.EOF {
-			return nil
+		if buf == nil {
+			buf = make([]byte, downloadBuffer)
 		}
-		if err != nil {
+		n, err := d.sink.ReadAt(buf[:min(next.size(), downloadBuffer)], next.Start)
+		if n == 0 {
+			return fmt.Errorf("%w: reading what was written: %w", errWrong, err)
+		}
+		if err := d.hash(buf[:n]); err != nil {
 			return err
 		}
 	}
 }
 
-// add writes p behind what is there, and then hashes it, so that the hash is
-// never ahead of the sink.
-func (d *download) add(p []byte) error {
-	if _, err := d.sink.WriteAt(p, d.offset); err != nil {
+// unhashed waits for bytes that nobody else will hash, and takes the hash. It is
+// empty at the end.
+func (d *download) unhashed(ctx context.Context) (extent, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		next := extent{d.hashed, d.written.reach(d.hashed)}
+		switch {
+		case ctx.Err() != nil:
+			return extent{}, ctx.Err()
+		case d.hashed == d.desc.Size:
+			return extent{}, nil
+		case !d.hashing && next.size() > 0:
+			d.hashing = true
+			return next, nil
+		}
+		d.changed.Wait()
+	}
+}
+
+// hash hashes the bytes that come next. The caller has set hashing.
+func (d *download) hash(p []byte) error {
+	_, err := d.verifier.Write(p)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hashing = false
+	d.hashed += int64(len(p))
+	d.changed.Broadcast()
+	return err
+}
+
+// claim is the bytes that one worker is at: from pos up to end.
+type claim struct{ pos, end int64 }
+
+// claim gives w something to do, nil if there is nothing (more) for it.
+func (d *download) claim(ctx context.Context, w *worker) (*claim, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		gap := d.missing(w)
+		if gap.size() == 0 || d.superfluous(w) {
+			d.workers--
+			return nil, nil
+		}
+		if gap.Start < d.hashed+window {
+			return d.take(gap), nil
+		}
+		d.scaler.hold()
+		d.changed.Wait()
+	}
+}
+
+// missing is what should be fetched next: what is first, because the hash waits
+// for it, or, on a stream that cannot go back, what is next on that.
+func (d *download) missing(w *worker) (gap extent) {
+	if d.lone == w && w.body != nil {
+		gap = d.taken.gap(w.body.pos, d.desc.Size)
+	}
+	if gap.size() == 0 {
+		gap = d.taken.gap(0, d.desc.Size)
+	}
+	return gap
+}
+
+// superfluous says whether w should go.
+func (d *download) superfluous(w *worker) bool {
+	if d.whole && d.lone == nil {
+		d.lone = w
+	}
+	if d.whole {
+		return d.lone != w
+	}
+	return d.workers > 1 && (d.workers > d.scaler.wanted || d.client.slots.over())
+}
+
+// take claims the gap, or the part at its start if there are others.
+func (d *download) take(gap extent) *claim {
+	if d.workers > 1 && !d.whole {
+		gap.End = min(gap.End, partEnd(gap.Start, d.scaler.wanted))
+	}
+	d.taken = d.taken.add(gap)
+	return &claim{gap.Start, gap.End}
+}
+
+// partEnd is where the part that begins at start ends, such that so many
+// connections fit into the window twice. Parts end at multiples of their size.
+func partEnd(start int64, connections int) int64 {
+	size := min(max(minPart, window/int64(2*max(1, connections))), maxPart)
+	return (start + size*3/2) / size * size
+}
+
+// release gives back what is left of c.
+func (d *download) release(c *claim) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.taken = d.taken.remove(extent{c.pos, c.end})
+	d.changed.Broadcast()
+}
+
+// await waits until c is not too far ahead of the hash.
+func (d *download) await(ctx context.Context, c *claim) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c.pos >= d.hashed+window && ctx.Err() == nil {
+		d.scaler.hold()
+		d.changed.Wait()
+	}
+	return ctx.Err()
+}
+
+// scale hires as many workers as c's bytes give reason to, and leaves them work.
+func (d *download) scale(c *claim, n int64, hire func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	d.scaler.observe(now, n)
+	if d.whole || d.workers >= d.scaler.wanted {
+		return
+	}
+	for d.workers < d.scaler.wanted && d.client.slots.tryAcquire() {
+		d.workers++
+		hire()
+	}
+	d.scaler.limit(now, d.workers)
+	if end := partEnd(c.pos, d.scaler.wanted); end < c.end {
+		d.taken = d.taken.remove(extent{end, c.end})
+		c.end = end
+	}
+}
+
+// joined tells the scaler of the first byte of a worker.
+func (d *download) joined(after time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.connected = true
+	d.scaler.joined(time.Now(), after)
+}
+
+// dismiss lets a worker go that is in trouble, if it is not the last one.
+func (d *download) dismiss() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.workers == 1 {
+		return false
+	}
+	d.workers--
+	d.scaler.limit(time.Now(), d.workers)
+	return true
+}
+
+// put writes p where c is, and hashes it if its time has come.
+func (d *download) put(c *claim, p []byte) error {
+	if _, err := d.sink.WriteAt(p, c.pos); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
-	if _, err := d.verifier.Write(p); err != nil {
-		return err
-	}
-	d.offset += int64(len(p))
+	mine := d.wrote(c, int64(len(p)))
 	d.report(int64(len(p)), 0)
-	if d.offset-d.saved >= saveEvery {
-		return d.save()
+	if mine {
+		return d.hash(p)
 	}
 	return nil
 }
 
-func (d *download) save() error {
-	if d.offset == d.saved {
+// wrote notes that c moved on by n bytes, and says whether the caller has to hash
+// them.
+func (d *download) wrote(c *claim, n int64) (mine bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	mine = !d.hashing && d.hashed == c.pos
+	d.hashing = d.hashing || mine
+	d.written = d.written.add(extent{c.pos, c.pos + n})
+	c.pos += n
+	d.moved += n
+	if !mine {
+		d.changed.Broadcast()
+	}
+	return mine
+}
+
+// allocate reserves the space, once.
+func (d *download) allocate() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	sink, ok := d.sink.(interface{ Allocate(size int64) error })
+	if d.allocated || !ok {
 		return nil
 	}
-	hash, err := d.verifier.MarshalBinary()
-	if err == nil {
-		err = d.saveState(downloadState{Digest: d.desc.Digest, Offset: d.offset, Hash: hash})
+	d.allocated = true
+	if err := sink.Allocate(d.desc.Size); err != nil {
+		return fmt.Errorf("making room for %d bytes: %w", d.desc.Size, err)
 	}
-	if err != nil {
-		return fmt.Errorf("saving the state of the transfer: %w", err)
-	}
-	d.saved = d.offset
 	return nil
 }
 
-func (d *download) saveState(state downloadState) error {
-	data, err := json.Marshal(state)
-	if err != nil {
-		return err
+// alone makes w the only worker, unless another is: it asked for a range and did
+// not get it. It is false if w did not ask for one.
+func (d *download) alone(w *worker) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lone == w {
+		return false
 	}
-	return d.sink.SaveState(data)
+	if !d.whole {
+		d.whole, d.lone = true, w
+		d.client.servesWhole(d.supply.repo.ref.Registry)
+		d.changed.Broadcast()
+	}
+	return true
 }
 
-// restart forgets all that was copied.
-func (d *download) restart() error {
-	d.report(d.resumed-d.offset, -d.resumed)
-	return d.saveState(downloadState{Digest: d.desc.Digest})
+// begun says whether the blob was ever seen to be there.
+func (d *download) begun() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.connected
+}
+
+// wrongError is content that is wrong.
+type wrongError struct{ error }
+
+func (e *wrongError) Unwrap() []error { return []error{errWrong, e.error} }
+
+func (d *download) isLone(w *worker) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lone == w
 }

@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"strconv"
-	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/tareml/tare/blob"
 )
@@ -19,18 +15,13 @@ import (
 // progress.
 const fetchAttempts = 8
 
-var (
-	// errCut says that a connection ended before its time.
-	errCut = errors.New("the connection was cut")
-
-	// errRange says that the answer to a request for a range is of no use.
-	errRange = errors.New("the registry does not serve ranges properly")
-)
-
 // Fetch opens a blob. The stream goes on by itself after the connection is cut,
 // and ends in io.EOF only if the bytes were the right ones.
 func (r *Repository) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	s := r.stream(ctx, desc, 0)
+	s, err := r.stream(ctx, desc)
+	if err != nil {
+		return nil, r.pulling(desc, err)
+	}
 	verified, err := blob.NewReader(s, desc)
 	if err == nil {
 		err = s.start()
@@ -63,30 +54,31 @@ func (r *Repository) pulling(desc ocispec.Descriptor, err error) error {
 	return fmt.Errorf("pulling %s@%s: %w", r.ref.Name(), desc.Digest, err)
 }
 
-// stream returns the bytes of desc from offset on.
-func (r *Repository) stream(ctx context.Context, desc ocispec.Descriptor, offset int64) *stream {
-	ctx = r.scoped(ctx, auth.ActionPull)
+// stream returns the bytes of desc in order.
+func (r *Repository) stream(ctx context.Context, desc ocispec.Descriptor) (*stream, error) {
+	supply, err := r.supply(desc)
+	if err != nil {
+		return nil, err
+	}
 	return &stream{
-		offset: offset,
-		size:   desc.Size,
-		open: func(offset int64, whole bool) (io.ReadCloser, error) {
-			return r.open(ctx, desc, offset, whole)
-		},
+		size: desc.Size,
+		open: func(want extent, whole bool) (*body, error) { return supply.open(ctx, want, whole) },
 		done: ctx.Err,
 		cut:  func(err error) error { return cut(ctx, err) },
 		wait: func(failures int) error { return r.client.sleep(ctx, backoff(failures)) },
-	}
+	}, nil
 }
 
-// stream is the bytes of a blob across as many connections as it takes, and not
-// one byte more than the blob has. It does not hash them.
+// stream is the bytes of a blob across as many connections as it takes, one
+// after the other, and not one byte more than the blob has. It does not hash
+// them.
 type stream struct {
-	open func(offset int64, whole bool) (io.ReadCloser, error)
+	open func(want extent, whole bool) (*body, error)
 	done func() error // of the context: what a connection has buffered outlives it
 	cut  func(error) error
 	wait func(failures int) error
 
-	body         io.ReadCloser // nil between connections
+	body         *body // nil between connections
 	offset, size int64
 	whole        bool  // ask for the whole blob and skip, ranges do not work
 	connected    bool  // once
@@ -113,7 +105,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		if err := s.start(); err != nil {
 			return 0, err
 		}
-		n, err := s.body.Read(p[:min(int64(len(p)), s.size-s.offset)])
+		n, err := s.body.Read(p)
 		if n > 0 {
 			s.offset += int64(n)
 			s.failures = 0
@@ -141,9 +133,9 @@ func (s *stream) connect() error {
 			}
 		}
 		s.failures++
-		body, err := s.open(s.offset, s.whole)
+		err := s.position()
 		if err == nil {
-			s.body, s.connected = body, true
+			s.connected = true
 			return nil
 		}
 		s.last = err
@@ -156,6 +148,20 @@ func (s *stream) connect() error {
 	}
 }
 
+// position opens a body that begins at offset.
+func (s *stream) position() error {
+	body, err := s.open(extent{s.offset, s.size}, s.whole)
+	if err != nil {
+		return err
+	}
+	if err := body.skipTo(s.offset); err != nil {
+		body.Close()
+		return s.cut(err)
+	}
+	s.body = body
+	return nil
+}
+
 // Close closes the connection.
 func (s *stream) Close() error {
 	if s.body == nil {
@@ -164,88 +170,4 @@ func (s *stream) Close() error {
 	body := s.body
 	s.body = nil
 	return body.Close()
-}
-
-// cut is what the error of a body means.
-func cut(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &problem{text: errCut.Error(), kind: ErrUnavailable, cause: errCut}
-	}
-	return &problem{text: fmt.Sprintf("%s: %s", errCut, printable(err.Error())), kind: ErrUnavailable, cause: errors.Join(errCut, err)}
-}
-
-// open asks for the bytes from offset on, with a range unless whole is set. The
-// body it returns begins exactly there.
-func (r *Repository) open(ctx context.Context, desc ocispec.Descriptor, offset int64, whole bool) (io.ReadCloser, error) {
-	req, err := r.request(ctx, http.MethodGet, "blobs/"+desc.Digest.String())
-	if err != nil {
-		return nil, err
-	}
-	if offset > 0 && !whole {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, desc.Size-1))
-	}
-	resp, err := r.client.do(req)
-	if hasStatus(err, http.StatusRequestedRangeNotSatisfiable) {
-		return nil, errRange
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := position(ctx, resp, offset, desc.Size, req.Header.Get("Range") != ""); err != nil {
-		resp.Body.Close()
-		return nil, err
-	}
-	return resp.Body, nil
-}
-
-// position brings the body of resp to offset, or finds that it does not lead
-// there.
-func position(ctx context.Context, resp *http.Response, offset, size int64, ranged bool) error {
-	if resp.StatusCode == http.StatusPartialContent {
-		if !ranged || !servesRange(resp, offset, size) {
-			return errRange
-		}
-		return nil
-	}
-	if resp.StatusCode != http.StatusOK {
-		return &problem{text: fmt.Sprintf("unexpected status %d", resp.StatusCode), status: resp.StatusCode}
-	}
-	if resp.ContentLength >= 0 && resp.ContentLength != size {
-		return fmt.Errorf("the registry has %d bytes, the manifest says %d: %w", resp.ContentLength, size, blob.ErrMismatch)
-	}
-	if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
-		return cut(ctx, err)
-	}
-	return nil
-}
-
-// servesRange says whether a 206 is the range from offset on, of a blob of this
-// size. It may end early: the rest is asked for again.
-func servesRange(resp *http.Response, offset, size int64) bool {
-	first, last, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
-	return ok && first == offset && total == size && last < size &&
-		(resp.ContentLength < 0 || resp.ContentLength == last-first+1)
-}
-
-// parseContentRange reads "bytes FIRST-LAST/TOTAL".
-func parseContentRange(value string) (first, last, total int64, ok bool) {
-	rest, isBytes := strings.CutPrefix(value, "bytes ")
-	span, size, hasTotal := strings.Cut(rest, "/")
-	from, to, isSpan := strings.Cut(span, "-")
-	if !isBytes || !hasTotal || !isSpan {
-		return 0, 0, 0, false
-	}
-	numbers := [3]int64{}
-	for i, s := range []string{from, to, size} {
-		n, err := strconv.ParseUint(s, 10, 63)
-		if err != nil {
-			return 0, 0, 0, false
-		}
-		numbers[i] = int64(n)
-	}
-	first, last, total = numbers[0], numbers[1], numbers[2]
-	return first, last, total, first <= last && last < total
 }

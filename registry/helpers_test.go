@@ -182,6 +182,8 @@ func (s *memorySink) ReadAt(p []byte, off int64) (int, error) {
 func (s *memorySink) LoadState() ([]byte, error) { return s.state, nil }
 
 func (s *memorySink) SaveState(state []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.state = state
 	s.saves++
 	return nil

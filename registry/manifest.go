@@ -49,14 +49,36 @@ func (r *Repository) manifest(ctx context.Context, ref Reference) (ocispec.Descr
 	if err := ref.check(); err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
-	ctx = r.scoped(ctx, auth.ActionPull)
+	mirrors, err := r.mirrors(func(h Host) bool { return h.Pull && (ref.Digest != "" || h.Resolve) })
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	for _, mirror := range mirrors {
+		desc, data, err := r.askManifest(ctx, mirror, ref)
+		if err == nil || ctx.Err() != nil {
+			return desc, data, err
+		}
+		if passing(err) {
+			r.client.giveUp(mirror.host)
+		}
+	}
+	origin, err := r.origin(ctx)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	return r.askManifest(ctx, origin, ref)
+}
+
+// askManifest asks one host, again if it is cut off.
+func (r *Repository) askManifest(ctx context.Context, e endpoint, ref Reference) (ocispec.Descriptor, []byte, error) {
+	ctx = e.context(ctx, r.ref.Repository, auth.ActionPull)
 	for attempt := 1; ; attempt++ {
-		resp, data, err := r.getManifest(ctx, ref.Target())
+		resp, data, err := r.getManifest(ctx, e, ref.Target())
 		if err == nil {
 			desc, err := describeManifest(resp.Header, data, ref.Digest)
 			return desc, data, err
 		}
-		if attempt == manifestAttempts || !errors.Is(err, errCut) {
+		if attempt == manifestAttempts || e.mirror || !errors.Is(err, errCut) {
 			return ocispec.Descriptor{}, nil, err
 		}
 		if err := r.client.sleep(ctx, backoff(attempt)); err != nil {
@@ -66,8 +88,8 @@ func (r *Repository) manifest(ctx context.Context, ref Reference) (ocispec.Descr
 }
 
 // getManifest returns the response, its body read and closed, and that body.
-func (r *Repository) getManifest(ctx context.Context, target string) (*http.Response, []byte, error) {
-	req, err := r.request(ctx, http.MethodGet, "manifests/"+target)
+func (r *Repository) getManifest(ctx context.Context, e endpoint, target string) (*http.Response, []byte, error) {
+	req, err := e.request(ctx, http.MethodGet, r.ref.Repository, "manifests/"+target)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -165,13 +187,17 @@ func (r *Repository) putManifest(ctx context.Context, desc ocispec.Descriptor, m
 
 // oras returns the repository as oras-go has it.
 func (r *Repository) oras(ctx context.Context) (*remote.Repository, error) {
-	scheme, err := r.client.scheme(ctx, r.ref.host())
+	origin, err := r.origin(ctx)
 	if err != nil {
 		return nil, err
 	}
+	scheme, rest, _ := strings.Cut(origin.base, "://")
+	if rest != origin.host+"/v2" {
+		return nil, fmt.Errorf("the API of %s is at %s: nothing can be pushed there", r.ref.Registry, origin.base)
+	}
 	return &remote.Repository{
 		Client:             orasClient{r.client},
-		Reference:          orasregistry.Reference{Registry: r.ref.Registry, Repository: r.ref.Repository},
+		Reference:          orasregistry.Reference{Registry: origin.host, Repository: r.ref.Repository},
 		PlainHTTP:          scheme == "http",
 		ManifestMediaTypes: strings.Split(acceptManifests, ", "),
 	}, nil
@@ -188,14 +214,14 @@ func (c orasClient) Do(req *http.Request) (*http.Response, error) {
 	return c.client.do(req)
 }
 
-// request makes a request for something in the repository.
+// request makes a request for something in the repository, of the registry
+// itself.
 func (r *Repository) request(ctx context.Context, method, path string) (*http.Request, error) {
-	scheme, err := r.client.scheme(ctx, r.ref.host())
+	origin, err := r.origin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	url := fmt.Sprintf("%s://%s/v2/%s/%s", scheme, r.ref.host(), r.ref.Repository, path)
-	return http.NewRequestWithContext(ctx, method, url, nil)
+	return origin.request(ctx, method, r.ref.Repository, path)
 }
 
 // scoped makes the first token one that is good for all these actions.

@@ -67,6 +67,10 @@ type Options struct {
 	// cut, 30 seconds if zero.
 	Stall time.Duration
 
+	// Hosts says who answers for a registry, nobody but itself if nil. It is
+	// asked once for each.
+	Hosts func(registry string) (Hosts, error)
+
 	// Sleep waits between two attempts and returns early with the context's
 	// error; tests replace it. A timer if nil.
 	Sleep func(context.Context, time.Duration) error
@@ -74,6 +78,8 @@ type Options struct {
 
 // Client speaks to registries. It may be used from many goroutines.
 type Client struct {
+	*directory
+	slots     *slots
 	store     credentials.Store
 	auth      *auth.Client
 	sleep     func(context.Context, time.Duration) error
@@ -97,7 +103,8 @@ func NewClient(o Options) *Client {
 	if o.Credentials == nil {
 		o.Credentials = DockerCredentials()
 	}
-	c := &Client{store: o.Credentials, sleep: o.Sleep, plainHTTP: o.PlainHTTP, schemes: map[string]string{}}
+	c := &Client{store: o.Credentials, sleep: o.Sleep, plainHTTP: o.PlainHTTP, schemes: map[string]string{}, slots: newSlots()}
+	c.directory = newDirectory(o.Hosts, func(Host) error { return nil })
 	c.auth = &auth.Client{
 		Client:     &http.Client{Transport: newTransport(o)},
 		Cache:      auth.NewCache(),

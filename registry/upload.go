@@ -155,14 +155,7 @@ func (r *Repository) sendBody(req *http.Request) (*http.Response, error) {
 	if canonical(req.URL) == canonical(&url.URL{Scheme: req.URL.Scheme, Host: r.ref.host()}) {
 		return r.client.do(req)
 	}
-	resp, err := r.client.auth.Client.Do(req)
-	if err != nil {
-		return nil, explain(req.Context(), err)
-	}
-	if err := refusal(resp); err != nil {
-		return nil, err
-	}
-	return resp, nil
+	return r.client.doPlain(req)
 }
 
 // openSession asks for a place to upload to.

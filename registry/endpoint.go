@@ -1,0 +1,151 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+)
+
+// endpoint is where the API of a registry, or of a mirror of it, answers.
+type endpoint struct {
+	base   string // its address up to /v2
+	host   string // host[:port]
+	ns     string // the registry that a mirror is asked about, empty for the registry itself
+	mirror bool
+}
+
+// newEndpoint is h as somebody sees it who asks for what registry has.
+func newEndpoint(h Host, registry string) (endpoint, error) {
+	u, err := url.Parse(h.URL)
+	if err != nil {
+		return endpoint{}, err
+	}
+	e := endpoint{base: h.URL, host: u.Host}
+	if registryOf(u.Host) != registry {
+		e.ns = registry
+	}
+	return e, nil
+}
+
+// request asks for something in a repository.
+func (e endpoint) request(ctx context.Context, method, repository, path string) (*http.Request, error) {
+	address := fmt.Sprintf("%s/%s/%s", e.base, repository, path)
+	if e.ns != "" {
+		address += "?ns=" + url.QueryEscape(e.ns)
+	}
+	return http.NewRequestWithContext(ctx, method, address, nil)
+}
+
+// context is ctx with what is known of a request before it is made: what its
+// token has to be good for, and whether there is somebody else to ask.
+func (e endpoint) context(ctx context.Context, repository string, actions ...string) context.Context {
+	if e.mirror {
+		ctx = hasty(ctx)
+	}
+	return auth.AppendScopesForHost(ctx, e.host, auth.ScopeRepository(repository, actions...))
+}
+
+// origin is the registry itself.
+func (r *Repository) origin(ctx context.Context) (endpoint, error) {
+	hosts, err := r.client.hostsOf(r.ref.Registry)
+	if err != nil {
+		return endpoint{}, err
+	}
+	if hosts.Server.URL != "" {
+		return newEndpoint(hosts.Server, r.ref.Registry)
+	}
+	scheme, err := r.client.scheme(ctx, r.ref.host())
+	if err != nil {
+		return endpoint{}, err
+	}
+	return endpoint{base: scheme + "://" + r.ref.host() + "/v2", host: r.ref.host()}, nil
+}
+
+// mirrors are those that may be asked before the registry.
+func (r *Repository) mirrors(may func(Host) bool) ([]endpoint, error) {
+	hosts, err := r.client.hostsOf(r.ref.Registry)
+	if err != nil {
+		return nil, err
+	}
+	var all []endpoint
+	for _, h := range hosts.Mirrors {
+		e, err := newEndpoint(h, r.ref.Registry)
+		if err != nil {
+			return nil, err
+		}
+		e.mirror = true
+		if may(h) && !r.client.givenUp(e.host) {
+			all = append(all, e)
+		}
+	}
+	return all, nil
+}
+
+// directory remembers who answers for which registry, and who does not answer.
+type directory struct {
+	look      func(registry string) (Hosts, error)
+	configure func(Host) error
+
+	mu    sync.Mutex
+	known map[string]Hosts // by registry
+	gone  map[string]bool  // mirrors, by host, that could not be reached
+	whole map[string]bool  // registries that do not serve ranges
+}
+
+func newDirectory(look func(string) (Hosts, error), configure func(Host) error) *directory {
+	if look == nil {
+		look = func(string) (Hosts, error) { return Hosts{}, nil }
+	}
+	return &directory{look: look, configure: configure, known: map[string]Hosts{}, gone: map[string]bool{}, whole: map[string]bool{}}
+}
+
+// hostsOf looks up, once, who answers for a registry.
+func (d *directory) hostsOf(registry string) (Hosts, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if hosts, ok := d.known[registry]; ok {
+		return hosts, nil
+	}
+	hosts, err := d.look(registry)
+	if err != nil {
+		return Hosts{}, err
+	}
+	if hosts.Server.URL != "" {
+		err = d.configure(hosts.Server)
+	}
+	for _, m := range hosts.Mirrors {
+		err = errors.Join(err, d.configure(m))
+	}
+	if err == nil {
+		d.known[registry] = hosts
+	}
+	return hosts, err
+}
+
+// giveUp has a mirror no longer asked for anything.
+func (d *directory) giveUp(host string) { d.note(d.gone, host) }
+
+func (d *directory) givenUp(host string) bool { return d.noted(d.gone, host) }
+
+// servesWhole notes that a registry, or somebody who answers for it, does not
+// serve ranges.
+func (d *directory) servesWhole(registry string) { d.note(d.whole, registry) }
+
+func (d *directory) onlyWhole(registry string) bool { return d.noted(d.whole, registry) }
+
+func (d *directory) note(m map[string]bool, name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m[name] = true
+}
+
+func (d *directory) noted(m map[string]bool, name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return m[name]
+}

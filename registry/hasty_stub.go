@@ -1,0 +1,5 @@
+package registry
+
+import "context"
+
+func hasty(ctx context.Context) context.Context { return ctx }

@@ -58,18 +58,23 @@ func parseArtifact(desc ocispec.Descriptor, data []byte) (*artifact, error) {
 
 // digests lists all that the artifact needs.
 func (a *artifact) digests() []digest.Digest {
-	all := []digest.Digest{a.desc.Digest, a.Manifest.Config.Digest}
-	for _, l := range a.Layers {
-		all = append(all, l.Digest)
+	all := []digest.Digest{a.desc.Digest}
+	for _, desc := range a.blobs() {
+		all = append(all, desc.Digest)
 	}
 	return all
+}
+
+// blobs are the config and the layers, which may be the same blob.
+func (a *artifact) blobs() []ocispec.Descriptor {
+	return append([]ocispec.Descriptor{a.Manifest.Config}, a.Manifest.Layers...)
 }
 
 // transfer is what moving the artifact means: each blob once. It reports bytes
 // and blobs.
 func (a *artifact) transfer() (size int64, blobs int) {
 	seen := make(map[digest.Digest]bool)
-	for _, desc := range append([]ocispec.Descriptor{a.Manifest.Config}, a.Manifest.Layers...) {
+	for _, desc := range a.blobs() {
 		if !seen[desc.Digest] {
 			seen[desc.Digest] = true
 			size += desc.Size

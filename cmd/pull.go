@@ -80,6 +80,9 @@ func (o *pullOptions) pullInto(ctx context.Context, store *storage.Store, repo *
 	if err := session.Rely(art.digests()...); err != nil {
 		return err
 	}
+	if err := session.ReserveBlobs(art.blobs()...); err != nil {
+		return err
+	}
 	if err := repo.Pull(ctx, art.desc, art.data, session, opts); err != nil {
 		return err
 	}

@@ -78,6 +78,20 @@ func (p *partial) WriteAt(b []byte, off int64) (int, error) {
 	return n, err
 }
 
+// Allocate sets space aside for size bytes, where the file system can, so that a
+// disk that is too small is known now. It takes back what it got if that is not
+// enough.
+func (p *partial) Allocate(size int64) error {
+	err := allocate(p.data, size)
+	if err == nil {
+		return nil
+	}
+	if info, statErr := p.data.Stat(); statErr == nil {
+		p.data.Truncate(info.Size())
+	}
+	return &hintError{err: err, hint: spaceHint}
+}
+
 // LoadState implements [blob.Sink]. State of another host or of another size,
 // or that a crash damaged, is none.
 func (p *partial) LoadState() ([]byte, error) {

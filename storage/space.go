@@ -3,8 +3,15 @@ package storage
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
+
+const spaceHint = "free some with tare prune, or use another disk with --store"
 
 // Reserve is an error if the file system of the store has no room for so many
 // bytes more. It sets nothing aside: it is there to fail before hours of work
@@ -19,8 +26,46 @@ func (ss *Session) Reserve(bytes int64) error {
 	}
 	return &hintError{
 		err:  fmt.Errorf("store %s: %s needed, %s free: %w", ss.store.dir, size(bytes), size(free), errNoSpace),
-		hint: "free some with tare prune, or use another disk with --store",
+		hint: spaceHint,
 	}
+}
+
+// ReserveBlobs is [Session.Reserve] for what has yet to be received of these
+// blobs. It relies on them.
+func (ss *Session) ReserveBlobs(descs ...ocispec.Descriptor) error {
+	var missing int64
+	seen := make(map[digest.Digest]bool)
+	for _, desc := range descs {
+		if seen[desc.Digest] {
+			continue
+		}
+		seen[desc.Digest] = true
+		present, err := ss.Has(desc)
+		if err != nil {
+			return err
+		}
+		if !present {
+			missing = sum(missing, desc.Size-ss.store.received(desc))
+		}
+	}
+	return ss.Reserve(missing)
+}
+
+// received is how much of a blob an unfinished transfer has on the disk.
+func (s *Store) received(desc ocispec.Descriptor) int64 {
+	info, err := os.Stat(filepath.Join(s.path(partialDir), fileName(desc.Digest)))
+	if err != nil {
+		return 0
+	}
+	return min(allocated(info), desc.Size)
+}
+
+// sum adds sizes, which somebody else declared.
+func sum(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 // size writes a number of bytes for people.

@@ -8,6 +8,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/tareml/tare/internal/storetest"
 )
 
 func TestReserve(t *testing.T) {
@@ -44,4 +49,31 @@ func TestCanCloneLeavesNothing(t *testing.T) {
 	if session.CanClone(file) {
 		t.Error("a closed session can clone")
 	}
+}
+
+// TestReserveBlobs counts what is missing: not what is there, nor what an
+// unfinished transfer has.
+func TestReserveBlobs(t *testing.T) {
+	s := open(t, t.TempDir())
+	session := begin(t, s)
+	small := storetest.Describe("application/octet-stream", []byte("small"))
+	huge := storetest.Describe("application/octet-stream", []byte("huge"))
+	huge.Size = math.MaxInt64 / 2
+	must(t, session.ReserveBlobs(small, small))
+	for _, blobs := range [][]ocispec.Descriptor{{small, huge}, {huge, huge, small}} {
+		err := session.ReserveBlobs(blobs...)
+		if err == nil || !strings.Contains(err.Error(), "4294967296.0 GiB needed") {
+			t.Errorf("got %v, want an error about the huge one alone", err)
+		}
+	}
+	other := huge
+	other.Digest = digest.FromString("as huge")
+	third := huge
+	third.Digest = digest.FromString("and as huge")
+	if err := session.ReserveBlobs(huge, other, third); err == nil {
+		t.Error("sizes overflow")
+	}
+	_, err := session.Receive(t.Context(), small, storetest.Write(small, []byte("small")))
+	must(t, err)
+	must(t, session.ReserveBlobs(small))
 }

@@ -13,22 +13,36 @@ import (
 	"github.com/tareml/tare/blob"
 )
 
-const (
-	// downloadBuffer is what is hashed and written at once.
-	downloadBuffer = 256 << 10
+// grain is the sizes in which a download is done.
+type grain struct {
+	// buffer is what is hashed and written at once.
+	buffer int64
 
 	// saveEvery is how much of what one connection brings a crash may cost.
-	saveEvery = 4 << 20
+	saveEvery int64
 
-	// window is how far connections may be ahead of the hash. What is in there
-	// is read again to be hashed, while the system still has it in memory.
-	window = 128 << 20
+	// window is how far connections may be ahead of the hash. What is in there is
+	// read again to be hashed, while the system still has it in memory.
+	window int64
 
-	// maxPart is the most that one of several connections asks for at a time,
-	// and minPart the least.
-	maxPart = 16 << 20
-	minPart = 8 << 20
-)
+	// maxPart is the most that one of several connections asks for at a time, and
+	// minPart the least.
+	minPart, maxPart int64
+
+	// start is how many connections to begin with.
+	start int
+}
+
+func newGrain() grain {
+	return grain{buffer: 256 << 10, saveEvery: 4 << 20, window: 128 << 20, minPart: 8 << 20, maxPart: 16 << 20, start: 1}
+}
+
+// partEnd is where the part that begins at start ends, such that so many
+// connections fit into the window twice. Parts end at multiples of their size.
+func (g grain) partEnd(start int64, connections int) int64 {
+	size := min(max(g.minPart, g.window/int64(2*max(1, connections))), g.maxPart)
+	return (start + size*3/2) / size * size
+}
 
 // Download fills sink with the content of desc and proves it. It begins where
 // the state in the sink says that an earlier attempt stopped, and leaves such a
@@ -73,6 +87,7 @@ var errWrong = errors.New("wrong content")
 // the bytes; they are hashed in their order, by the worker that wrote them while
 // they are in its buffer, or, if they came before their time, from the sink.
 type download struct {
+	grain
 	desc   ocispec.Descriptor
 	sink   blob.Sink
 	supply *supply
@@ -110,9 +125,9 @@ func (r *Repository) newDownload(desc ocispec.Descriptor, sink blob.Sink, report
 	if err != nil {
 		return nil, err
 	}
-	d := &download{desc: desc, sink: sink, supply: supply, client: r.client, report: report, verifier: verifier}
+	d := &download{grain: r.client.grain, desc: desc, sink: sink, supply: supply, client: r.client, report: report, verifier: verifier}
 	d.changed.L = &d.mu
-	d.scaler = newScaler(max(1, min(maxPerBlob, int(desc.Size/minPart))))
+	d.scaler = newScaler(d.start, max(1, min(maxPerBlob, int(desc.Size/d.minPart))))
 	d.whole = r.client.onlyWhole(r.ref.Registry)
 	return d, d.resume()
 }
@@ -165,9 +180,9 @@ func (d *download) hashBehind(ctx context.Context) error {
 			return err
 		}
 		if buf == nil {
-			buf = make([]byte, downloadBuffer)
+			buf = make([]byte, d.buffer)
 		}
-		n, err := d.sink.ReadAt(buf[:min(next.size(), downloadBuffer)], next.Start)
+		n, err := d.sink.ReadAt(buf[:min(next.size(), d.buffer)], next.Start)
 		if n == 0 {
 			return fmt.Errorf("%w: reading what was written: %w", errWrong, err)
 		}
@@ -224,7 +239,7 @@ func (d *download) claim(ctx context.Context, w *worker) (*claim, error) {
 			d.workers--
 			return nil, nil
 		}
-		if gap.Start < d.hashed+window {
+		if gap.Start < d.hashed+d.window {
 			return d.take(gap), nil
 		}
 		d.scaler.hold()
@@ -258,17 +273,10 @@ func (d *download) superfluous(w *worker) bool {
 // take claims the gap, or the part at its start if there are others.
 func (d *download) take(gap extent) *claim {
 	if d.workers > 1 && !d.whole {
-		gap.End = min(gap.End, partEnd(gap.Start, d.scaler.wanted))
+		gap.End = min(gap.End, d.partEnd(gap.Start, d.scaler.wanted))
 	}
 	d.taken = d.taken.add(gap)
 	return &claim{gap.Start, gap.End}
-}
-
-// partEnd is where the part that begins at start ends, such that so many
-// connections fit into the window twice. Parts end at multiples of their size.
-func partEnd(start int64, connections int) int64 {
-	size := min(max(minPart, window/int64(2*max(1, connections))), maxPart)
-	return (start + size*3/2) / size * size
 }
 
 // release gives back what is left of c.
@@ -283,7 +291,7 @@ func (d *download) release(c *claim) {
 func (d *download) await(ctx context.Context, c *claim) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for c.pos >= d.hashed+window && ctx.Err() == nil {
+	for c.pos >= d.hashed+d.window && ctx.Err() == nil {
 		d.scaler.hold()
 		d.changed.Wait()
 	}
@@ -304,7 +312,7 @@ func (d *download) scale(c *claim, n int64, hire func()) {
 		hire()
 	}
 	d.scaler.limit(now, d.workers)
-	if end := partEnd(c.pos, d.scaler.wanted); end < c.end {
+	if end := d.partEnd(c.pos, d.scaler.wanted); end < c.end {
 		d.taken = d.taken.remove(extent{end, c.end})
 		c.end = end
 	}

@@ -305,7 +305,7 @@ func TestDownloadSavesOften(t *testing.T) {
 	if _, err := repo.Download(t.Context(), describe("", data), sink); err != nil {
 		t.Fatal(err)
 	}
-	if want := faultSize / saveEvery; sink.saves != want {
+	if want := int(faultSize / newGrain().saveEvery); sink.saves != want {
 		t.Errorf("%d saves, want %d", sink.saves, want)
 	}
 }

@@ -80,6 +80,7 @@ type Options struct {
 type Client struct {
 	*directory
 	slots     *slots
+	grain     grain
 	store     credentials.Store
 	auth      *auth.Client
 	sleep     func(context.Context, time.Duration) error
@@ -103,7 +104,7 @@ func NewClient(o Options) *Client {
 	if o.Credentials == nil {
 		o.Credentials = DockerCredentials()
 	}
-	c := &Client{store: o.Credentials, sleep: o.Sleep, plainHTTP: o.PlainHTTP, schemes: map[string]string{}, slots: newSlots()}
+	c := &Client{store: o.Credentials, sleep: o.Sleep, plainHTTP: o.PlainHTTP, schemes: map[string]string{}, slots: newSlots(), grain: newGrain()}
 	c.directory = newDirectory(o.Hosts, func(Host) error { return nil })
 	c.auth = &auth.Client{
 		Client:     &http.Client{Transport: newTransport(o)},

@@ -19,7 +19,7 @@ const (
 	probeAgain = 15 * time.Second
 )
 
-// scaler finds out how many connections a transfer is worth. It starts with one,
+// scaler finds out how many connections a transfer is worth. It starts with few,
 // doubles their number, and looks whether that was any good: if it was it goes on,
 // if not it goes back, and tries again later.
 type scaler struct {
@@ -36,7 +36,10 @@ type scaler struct {
 	most  int       // connections, at most
 }
 
-func newScaler(most int) scaler { return scaler{wanted: 1, good: 1, most: most} }
+func newScaler(start, most int) scaler {
+	start = min(start, most)
+	return scaler{wanted: start, good: start, most: most}
+}
 
 // joined says that a connection brought its first byte after some time, and that
 // what is measured from now on is with it.

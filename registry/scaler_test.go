@@ -12,7 +12,7 @@ type network func(connections int) float64
 // simulate runs a scaler on a link for so long and returns what it wanted at
 // each step, and the bytes it moved.
 func simulate(link network, trip, d time.Duration, most int) (wanted []int, moved float64) {
-	s := newScaler(most)
+	s := newScaler(1, most)
 	now := time.Unix(1e9, 0)
 	end := now.Add(d)
 	s.joined(now, trip)
@@ -89,7 +89,7 @@ func TestScalerIsQuick(t *testing.T) {
 // TestScalerChangesItsMind is about networks that change: what was right is
 // doubted, ever more rarely while that is in vain.
 func TestScalerChangesItsMind(t *testing.T) {
-	s := newScaler(8)
+	s := newScaler(1, 8)
 	now := time.Unix(1e9, 0)
 	s.joined(now, time.Millisecond)
 	link := shared(100e6)
@@ -120,7 +120,7 @@ func TestScalerChangesItsMind(t *testing.T) {
 // TestScalerKnowsWhoIsSlow adds nothing when it is not the network that others
 // wait for.
 func TestScalerKnowsWhoIsSlow(t *testing.T) {
-	s := newScaler(8)
+	s := newScaler(1, 8)
 	now := time.Unix(1e9, 0)
 	s.joined(now, time.Millisecond)
 	for range 1000 {
@@ -134,7 +134,7 @@ func TestScalerKnowsWhoIsSlow(t *testing.T) {
 }
 
 func TestScalerLimit(t *testing.T) {
-	s := newScaler(8)
+	s := newScaler(1, 8)
 	now := time.Unix(1e9, 0)
 	s.wanted, s.good = 8, 8
 	s.limit(now, 3)

@@ -21,7 +21,7 @@ type worker struct {
 }
 
 func newWorker(d *download, hire func()) *worker {
-	return &worker{d: d, hire: hire, buf: make([]byte, max(1, min(downloadBuffer, d.desc.Size)))}
+	return &worker{d: d, hire: hire, buf: make([]byte, max(1, min(d.buffer, d.desc.Size)))}
 }
 
 // run claims and fetches until there is nothing left for w.
@@ -103,7 +103,7 @@ func (w *worker) put(c *claim, p []byte) error {
 		return err
 	}
 	w.d.scale(c, int64(len(p)), w.hire)
-	if w.unsaved += int64(len(p)); w.unsaved < saveEvery {
+	if w.unsaved += int64(len(p)); w.unsaved < w.d.saveEvery {
 		return nil
 	}
 	w.unsaved = 0

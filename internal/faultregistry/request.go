@@ -1,0 +1,216 @@
+package faultregistry
+
+import (
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Kind is what a request is for.
+type Kind string
+
+// The kinds of requests.
+const (
+	Ping     Kind = "ping"     // GET /v2/
+	Manifest Kind = "manifest" // by tag or by digest
+	Blob     Kind = "blob"     // at the registry
+	Token    Kind = "token"    // at the token endpoint
+	Target   Kind = "target"   // a blob at the bucket, where a redirect led
+	Unknown  Kind = "unknown"  // anything else
+)
+
+// Request is what was asked and what was answered.
+type Request struct {
+	Kind   Kind
+	Method string
+	Path   string
+
+	// Name is the repository, Reference the tag or digest that was asked for,
+	// and Digest what it is if it is a digest; at the bucket only Digest is set.
+	Name      string
+	Reference string
+	Digest    digest.Digest
+
+	Range  string // the header, "" for all
+	NS     string // the query that tells a mirror which registry is meant
+	Auth   string // scheme of the Authorization: "Basic", "Bearer", "" for none
+	Remote string // the client's end of the connection
+	Header http.Header
+
+	// Status is 0 if nothing was answered, and Bytes is how much of a body was
+	// written.
+	Status int
+	Bytes  int64
+}
+
+// ok says that the answer is what was asked for.
+func (r *Request) ok() bool { return r.Status >= 200 && r.Status < 300 }
+
+// parse reads what stands in a request for the registry at prefix.
+func parse(req *http.Request, prefix string) *Request {
+	r := describeRequest(req)
+	rest, ok := strings.CutPrefix(req.URL.Path, prefix)
+	switch {
+	case req.URL.Path == tokenPath:
+		r.Kind = Token
+	case ok && (rest == "" || rest == "/"):
+		r.Kind = Ping
+	case ok:
+		r.parseContent(strings.TrimPrefix(rest, "/"))
+	}
+	return r
+}
+
+// parseContent reads NAME/manifests/REFERENCE and NAME/blobs/DIGEST.
+func (r *Request) parseContent(rest string) {
+	dir, reference := path.Split(rest)
+	name, collection := path.Split(strings.TrimSuffix(dir, "/"))
+	kind, ok := map[string]Kind{"manifests": Manifest, "blobs": Blob}[collection]
+	if !ok {
+		return
+	}
+	r.Kind, r.Name, r.Reference = kind, strings.TrimSuffix(name, "/"), reference
+	if d, err := digest.Parse(reference); err == nil {
+		r.Digest = d
+	}
+}
+
+func describeRequest(req *http.Request) *Request {
+	scheme, _, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	return &Request{
+		Kind:   Unknown,
+		Method: req.Method,
+		Path:   req.URL.Path,
+		Range:  req.Header.Get("Range"),
+		NS:     req.URL.Query().Get("ns"),
+		Auth:   scheme,
+		Remote: req.RemoteAddr,
+		Header: req.Header.Clone(),
+	}
+}
+
+// Requests returns what was asked so far, in the order of arrival.
+func (r *Registry) Requests() []Request { return r.journal.all() }
+
+// RequestsOf returns what was asked of one kind.
+func (r *Registry) RequestsOf(kind Kind) []Request {
+	return slices.DeleteFunc(r.journal.all(), func(req Request) bool { return req.Kind != kind })
+}
+
+// Sent is how many bytes of blobs were written, at the registry and at the
+// bucket. What stands in the body of an error is none.
+func (r *Registry) Sent() int64 {
+	var sent int64
+	for _, req := range r.journal.all() {
+		if (req.Kind == Blob || req.Kind == Target) && req.ok() {
+			sent += req.Bytes
+		}
+	}
+	return sent
+}
+
+// Peak is the largest number of requests of a kind that were being answered at
+// one time, those that were refused aside.
+func (r *Registry) Peak(kind Kind) int { return r.journal.highest(kind) }
+
+// Idle waits until no request is being answered. It is for the time after the
+// client is done, since a request that hangs ends only with its client.
+func (r *Registry) Idle() { r.journal.wait() }
+
+// Forget makes Requests, Sent and Peak start again.
+func (r *Registry) Forget() { r.journal.forget() }
+
+// journal is what was seen.
+type journal struct {
+	mu      sync.Mutex
+	idle    *sync.Cond
+	entries []*Request
+	active  int          // requests that are being answered
+	busy    map[Kind]int // those of them that are not being refused
+	peak    map[Kind]int
+}
+
+func newJournal() *journal {
+	j := &journal{busy: map[Kind]int{}, peak: map[Kind]int{}}
+	j.idle = sync.NewCond(&j.mu)
+	return j
+}
+
+func (j *journal) begin(entry *Request) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entries = append(j.entries, entry)
+	j.active++
+}
+
+// admit says that entry is not being refused.
+func (j *journal) admit(entry *Request) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.busy[entry.Kind]++
+	j.peak[entry.Kind] = max(j.peak[entry.Kind], j.busy[entry.Kind])
+}
+
+func (j *journal) end(entry *Request, admitted bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if admitted {
+		j.busy[entry.Kind]--
+	}
+	if j.active--; j.active == 0 {
+		j.idle.Broadcast()
+	}
+}
+
+func (j *journal) answer(entry *Request, status int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	entry.Status = status
+}
+
+func (j *journal) count(entry *Request, bytes int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	entry.Bytes += int64(bytes)
+}
+
+func (j *journal) busyWith(kind Kind) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.busy[kind]
+}
+
+func (j *journal) highest(kind Kind) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.peak[kind]
+}
+
+func (j *journal) all() []Request {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	all := make([]Request, len(j.entries))
+	for i, entry := range j.entries {
+		all[i] = *entry
+	}
+	return all
+}
+
+func (j *journal) wait() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for j.active > 0 {
+		j.idle.Wait()
+	}
+}
+
+func (j *journal) forget() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entries = nil
+	clear(j.peak)
+}

@@ -29,12 +29,12 @@ type grain struct {
 	// minPart the least.
 	minPart, maxPart int64
 
-	// start is how many connections to begin with.
-	start int
+	// start is how many connections to begin with, and most how many there may be.
+	start, most int
 }
 
 func newGrain() grain {
-	return grain{buffer: 256 << 10, saveEvery: 4 << 20, window: 128 << 20, minPart: 8 << 20, maxPart: 16 << 20, start: 1}
+	return grain{buffer: 256 << 10, saveEvery: 4 << 20, window: 128 << 20, minPart: 8 << 20, maxPart: 16 << 20, start: 1, most: maxPerBlob}
 }
 
 // partEnd is where the part that begins at start ends, such that so many
@@ -102,7 +102,8 @@ type download struct {
 	hashing  bool
 	hashed   int64   // bytes from the start
 	written  extents // to the sink
-	taken    extents // written, or a worker is at it
+	taken    extents // written, or claimed by a worker
+	claims   int
 	moved    int64   // reported
 	resumed  int64   // reported
 
@@ -127,7 +128,7 @@ func (r *Repository) newDownload(desc ocispec.Descriptor, sink blob.Sink, report
 	}
 	d := &download{grain: r.client.grain, desc: desc, sink: sink, supply: supply, client: r.client, report: report, verifier: verifier}
 	d.changed.L = &d.mu
-	d.scaler = newScaler(d.start, max(1, min(maxPerBlob, int(desc.Size/d.minPart))))
+	d.scaler = newScaler(d.start, max(1, min(d.most, int(desc.Size/d.minPart))))
 	d.whole = r.client.onlyWhole(r.ref.Registry)
 	return d, d.resume()
 }
@@ -234,29 +235,18 @@ func (d *download) claim(ctx context.Context, w *worker) (*claim, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		gap := d.missing(w)
+		// What is first is next: the hash waits for it.
+		gap := d.taken.gap(0, d.desc.Size)
 		if gap.size() == 0 || d.superfluous(w) {
 			d.workers--
+			d.changed.Broadcast()
 			return nil, nil
 		}
-		if gap.Start < d.hashed+d.window {
-			return d.take(gap), nil
+		if c, ok := d.take(gap); ok {
+			return c, nil
 		}
-		d.scaler.hold()
 		d.changed.Wait()
 	}
-}
-
-// missing is what should be fetched next: what is first, because the hash waits
-// for it, or, on a stream that cannot go back, what is next on that.
-func (d *download) missing(w *worker) (gap extent) {
-	if d.lone == w && w.body != nil {
-		gap = d.taken.gap(w.body.pos, d.desc.Size)
-	}
-	if gap.size() == 0 {
-		gap = d.taken.gap(0, d.desc.Size)
-	}
-	return gap
 }
 
 // superfluous says whether w should go.
@@ -270,24 +260,37 @@ func (d *download) superfluous(w *worker) bool {
 	return d.workers > 1 && (d.workers > d.scaler.wanted || d.client.slots.over())
 }
 
-// take claims the gap, or the part at its start if there are others.
-func (d *download) take(gap extent) *claim {
+// take claims the gap. If there are others it is the part at its start, and only
+// if that is in the window: then whoever has a claim can always go on, and what
+// somebody gives back is never out of reach. A stream that cannot go back waits
+// until nobody is left who might give back anything.
+func (d *download) take(gap extent) (*claim, bool) {
+	if d.whole && d.claims > 0 {
+		return nil, false
+	}
 	if d.workers > 1 && !d.whole {
 		gap.End = min(gap.End, d.partEnd(gap.Start, d.scaler.wanted))
+		if gap.End > d.hashed+d.window {
+			d.scaler.hold()
+			return nil, false
+		}
 	}
+	d.claims++
 	d.taken = d.taken.add(gap)
-	return &claim{gap.Start, gap.End}
+	return &claim{gap.Start, gap.End}, true
 }
 
 // release gives back what is left of c.
 func (d *download) release(c *claim) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.claims--
 	d.taken = d.taken.remove(extent{c.pos, c.end})
 	d.changed.Broadcast()
 }
 
-// await waits until c is not too far ahead of the hash.
+// await waits until c, the claim of a single worker, is not too far ahead of the
+// hash.
 func (d *download) await(ctx context.Context, c *claim) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

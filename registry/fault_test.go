@@ -292,6 +292,8 @@ type interruptingSink struct {
 
 func (s *interruptingSink) WriteAt(p []byte, off int64) (int, error) {
 	n, err := s.memorySink.WriteAt(p, off)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.written >= s.at {
 		s.interrupt()
 	}

@@ -7,20 +7,22 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // config is what the user wants measured.
 type config struct {
-	tare   string // path of the binary
-	size   int64  // of the weights, in bytes
-	shards int
-	runs   int
-	dir    string // to make the scratch directory in; empty for the system's
-	only   []string
-	big    bool
-	peers  []peer
+	tare     string // path of the binary
+	registry string // path of the binary of a registry
+	size     int64  // of the weights, in bytes
+	shards   int
+	runs     int
+	dir      string // to make the scratch directory in; empty for the system's
+	only     []string
+	big      bool
+	peers    []peer
 }
 
 // peer is another program that packages models.
@@ -32,12 +34,13 @@ func parseConfig(args []string, getenv func(string) string, usage io.Writer) (co
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(usage)
 	flags.StringVar(&c.tare, "tare", "bin/tare", "the `binary` to measure")
+	flags.StringVar(&c.registry, "registry", "bin/distribution", "pull from this `binary` of CNCF distribution")
 	flags.BoolVar(&c.big, "big", false, "also compare peak memory at ten times SIZE")
 	flags.Func("only", "measure these `steps` alone, separated by commas", func(s string) error {
 		c.only = append(c.only, strings.Split(s, ",")...)
 		return nil
 	})
-	flags.Func("peer", "also time `name=path`, modctl or kit", func(s string) error {
+	flags.Func("peer", "also time `name=path`, modctl, kit or oras", func(s string) error {
 		p, err := parsePeer(s)
 		c.peers = append(c.peers, p)
 		return err
@@ -57,8 +60,8 @@ func parseConfig(args []string, getenv func(string) string, usage io.Writer) (co
 
 func parsePeer(s string) (peer, error) {
 	name, path, ok := strings.Cut(s, "=")
-	if !ok || name != "modctl" && name != "kit" {
-		return peer{}, fmt.Errorf("%q is neither modctl=PATH nor kit=PATH", s)
+	if !ok || !slices.Contains([]string{"modctl", "kit", "oras"}, name) {
+		return peer{}, fmt.Errorf("%q is none of modctl=PATH, kit=PATH, oras=PATH", s)
 	}
 	path, err := filepath.Abs(path)
 	return peer{name, path}, err

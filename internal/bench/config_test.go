@@ -64,7 +64,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		{nil, map[string]string{"RUNS": "0"}, `RUNS "0"`},
 		{nil, map[string]string{"SHARDS": "two"}, `SHARDS "two"`},
 		{[]string{"-peer", "/bin/modctl"}, nil, "modctl=PATH"},
-		{[]string{"-peer", "oras=/bin/oras"}, nil, "modctl=PATH"},
+		{[]string{"-peer", "skopeo=/bin/skopeo"}, nil, "modctl=PATH"},
 		{[]string{"build"}, nil, `"build"`},
 	} {
 		_, err := parseConfig(test.args, environment(test.vars), io.Discard)

@@ -5,14 +5,22 @@
 //
 //	go run ./internal/bench -tare bin/tare
 //	SIZE=256MiB RUNS=3 go run ./internal/bench -tare bin/tare -only build,verify
+//	go run ./internal/bench -tare bin/tare -peer oras=/usr/bin/oras -only pull,pull-oras
 //	go run ./internal/bench -tare bin/tare -peer modctl=/usr/bin/modctl -big
 //
 // It is told the rest by the environment: SIZE of the weights (2GiB), SHARDS
 // that they come in (2), RUNS of each step (5), DIR to work in, which should be
-// on a disk (a temporary directory). DIR needs room for three times SIZE, for
-// twelve times with -big. All of it is removed at the end, also after ^C.
+// on a disk (a temporary directory). DIR needs room for four times SIZE, for five
+// times with -peer, for thirteen with -big. All of it is removed at the end, also
+// after ^C.
 //
-// It needs cp and sync of GNU, openssl and tar, and so Linux in practice.
+// Pulls are from a registry on the loopback interface, some of them through a bad
+// network that runs in this process: neither counts as anybody's processor time,
+// but both take it from the same processors. Figures of two sides compare because
+// both have the same registry and the same network.
+//
+// It needs cp and sync of GNU, openssl and tar, and so Linux in practice; for pulls
+// curl and the registry of CNCF distribution (make bin/distribution).
 package main
 
 import (
@@ -45,6 +53,8 @@ func main() {
 // run works in a directory of its own and prints what it found, even if it did
 // not get to the end.
 func run(ctx context.Context, c config) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	if c.tare, err = filepath.Abs(c.tare); err != nil {
 		return err
 	}
@@ -56,8 +66,11 @@ func run(ctx context.Context, c config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{config: c, dir: dir, progress: os.Stderr}
+	defer func() {
+		b.remote.end()
+		err = errors.Join(err, os.RemoveAll(dir))
+	}()
 	steps, err := b.selected()
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ type bench struct {
 	config
 	dir      string    // scratch
 	progress io.Writer // says what is going on
+	remote   remote
 	piece    [256 << 10]byte
 }
 
@@ -26,6 +27,7 @@ type bench struct {
 type result struct {
 	name    string
 	skipped string  // why, if it was
+	size    int64   // of the model
 	tare    []usage // one a run
 	floor   []usage // as many, or none
 }
@@ -35,6 +37,7 @@ type usage struct {
 	wall time.Duration
 	cpu  time.Duration // of all its processes; other programs do not disturb it
 	peak int64         // memory of its largest process in bytes, 0 if not known
+	wire int64         // bytes that it was sent over the network, 0 if nobody counted
 }
 
 // measureAll measures step after step. What it has when it fails is returned too.
@@ -52,7 +55,11 @@ func (b *bench) measureAll(ctx context.Context, steps []step) ([]result, error) 
 
 // measure runs tare and floor in turns, so that both meet the same weather.
 func (b *bench) measure(ctx context.Context, s step) (result, error) {
-	r := result{name: s.name}
+	r := result{name: s.name, size: b.size}
+	if s.skip != "" {
+		r.skipped = s.skip
+		return r, nil
+	}
 	if ok, err := b.has(ctx, s.needs); !ok {
 		r.skipped = fmt.Sprintf("this tare has no %s", s.needs)
 		return r, err
@@ -66,23 +73,31 @@ func (b *bench) measure(ctx context.Context, s step) (result, error) {
 		runs = 1
 	}
 	for range runs {
-		tare, err := b.timed(ctx, s.tare)
-		if err != nil {
+		if err := b.turn(ctx, s, &r); err != nil {
 			return r, err
 		}
-		r.tare = append(r.tare, tare)
-		if len(s.floor.commands) == 0 {
-			fmt.Fprintf(b.progress, "%s: %.3f s\n", s.name, tare.wall.Seconds())
-			continue
-		}
-		floor, err := b.timed(ctx, s.floor)
-		if err != nil {
-			return r, err
-		}
-		r.floor = append(r.floor, floor)
-		fmt.Fprintf(b.progress, "%s: %.3f s, floor %.3f s\n", s.name, tare.wall.Seconds(), floor.wall.Seconds())
 	}
 	return r, nil
+}
+
+// turn runs tare, and then the floor if there is one.
+func (b *bench) turn(ctx context.Context, s step, r *result) error {
+	tare, err := b.timed(ctx, s.tare)
+	if err != nil {
+		return err
+	}
+	r.tare = append(r.tare, tare)
+	if s.floor.isNone() {
+		fmt.Fprintf(b.progress, "%s: %.3f s\n", s.name, tare.wall.Seconds())
+		return nil
+	}
+	floor, err := b.timed(ctx, s.floor)
+	if err != nil {
+		return err
+	}
+	r.floor = append(r.floor, floor)
+	fmt.Fprintf(b.progress, "%s: %.3f s, floor %.3f s\n", s.name, tare.wall.Seconds(), floor.wall.Seconds())
+	return nil
 }
 
 func perform(ctx context.Context, actions []action) error {
@@ -120,8 +135,12 @@ func (b *bench) timed(ctx context.Context, s side) (usage, error) {
 	if err := exec.CommandContext(ctx, "sync").Run(); err != nil {
 		return usage{}, fmt.Errorf("sync: %w", err)
 	}
+	commands := s.commands
+	if s.late != nil {
+		commands = s.late()
+	}
 	var cmds []*process
-	for _, args := range s.commands {
+	for _, args := range commands {
 		cmds = append(cmds, newProcess(ctx, s.home, args))
 	}
 	var errs []error
@@ -136,6 +155,11 @@ func (b *bench) timed(ctx context.Context, s side) (usage, error) {
 	for _, c := range cmds {
 		u.cpu += c.cpu()
 		u.peak = max(u.peak, c.peak())
+	}
+	if s.wire != nil && errors.Join(errs...) == nil {
+		var err error
+		u.wire, err = s.wire(ctx)
+		errs = append(errs, err)
 	}
 	return u, errors.Join(errs...)
 }

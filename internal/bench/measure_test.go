@@ -64,8 +64,8 @@ func TestMeasureTakesTurns(t *testing.T) {
 	r, err := b.measure(t.Context(), step{
 		name:    "x",
 		prepare: []action{note("prepare")},
-		tare:    side{"a", []action{note("setup")}, [][]string{{b.tare, "build"}}},
-		floor:   side{"b", nil, [][]string{{b.tare, "floor"}}},
+		tare:    side{home: "a", setup: []action{note("setup")}, commands: [][]string{{b.tare, "build"}}},
+		floor:   side{home: "b", commands: [][]string{{b.tare, "floor"}}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ type step struct {
 	// needs is a command, or a command and a flag, without which the step is
 	// skipped.
 	needs   string
+	skip    string   // why the step cannot be run at all
 	once    bool     // one run is enough
 	prepare []action // once, before the first run
 	tare    side
@@ -27,7 +28,15 @@ type side struct {
 	home     string     // a directory for the store and caches of its commands
 	setup    []action   // before each run
 	commands [][]string // run at once; the time is that of the slowest
+
+	// late is in place of commands that are only known when all is prepared.
+	late func() [][]string
+
+	// wire counts the bytes that a run was sent, after it; nil if nobody can.
+	wire func(context.Context) (int64, error)
 }
+
+func (s side) isNone() bool { return len(s.commands) == 0 && s.late == nil }
 
 // ref is the name of all that is built.
 const ref = "localhost/bench/model:v1"
@@ -40,40 +49,43 @@ func (b *bench) steps() []step {
 	steps := []step{{
 		name:    "build",
 		prepare: []action{b.makeWeights},
-		tare:    side{home, []action{b.empty(home)}, [][]string{build}},
+		tare:    side{home: home, setup: []action{b.empty(home)}, commands: [][]string{build}},
 		floor:   b.copyBesideHash(),
 	}, {
 		name:    "build-durable",
 		needs:   "build --durable",
 		prepare: []action{b.makeWeights},
-		tare:    side{home, []action{b.empty(home)}, [][]string{append(slices.Clone(build), "--durable")}},
-		floor:   side{floorHome, []action{b.empty(floorHome)}, [][]string{copySynced(weights, b.path("floor-home", "copy"))}},
+		tare:    side{home: home, setup: []action{b.empty(home)}, commands: [][]string{append(slices.Clone(build), "--durable")}},
+		floor:   side{home: floorHome, setup: []action{b.empty(floorHome)}, commands: [][]string{copySynced(weights, b.path("floor-home", "copy"))}},
 	}, {
 		name:    "rebuild-unchanged",
 		prepare: []action{b.makeWeights, b.empty(home), b.command(home, build)},
-		tare:    side{home, nil, [][]string{build}},
+		tare:    side{home: home, commands: [][]string{build}},
 	}, {
 		name:    "rebuild-one-changed",
 		prepare: []action{b.makeWeights, b.empty(home), b.command(home, build)},
-		tare:    side{home, []action{b.rewriteShard}, [][]string{build}},
-		floor:   side{floorHome, []action{b.empty(floorHome)}, [][]string{build}},
+		tare:    side{home: home, setup: []action{b.rewriteShard}, commands: [][]string{build}},
+		floor:   side{home: floorHome, setup: []action{b.empty(floorHome)}, commands: [][]string{build}},
 	}, {
 		name:    "verify",
 		needs:   "verify",
 		prepare: []action{b.makeWeights, b.empty(home), b.command(home, build)},
-		tare:    side{home, nil, [][]string{{b.tare, "verify"}}},
-		floor:   side{floorHome, nil, b.hashes()},
+		tare:    side{home: home, commands: [][]string{{b.tare, "verify"}}},
+		floor:   side{home: floorHome, commands: b.hashes()},
 	}, {
 		name:    "small-files",
 		prepare: []action{b.makeSmallFiles},
-		tare:    side{home, []action{b.empty(home)}, [][]string{{b.tare, "build", "--bundle", "dataset", "-t", ref, small}}},
-		floor:   side{floorHome, nil, [][]string{shell(`tar c "$1" | openssl dgst -sha256`, small)}},
+		tare:    side{home: home, setup: []action{b.empty(home)}, commands: [][]string{{b.tare, "build", "--bundle", "dataset", "-t", ref, small}}},
+		floor:   side{home: floorHome, commands: [][]string{shell(`tar c "$1" | openssl dgst -sha256`, small)}},
 	}, {
 		name: "version",
-		tare: side{home, nil, [][]string{{b.tare, "version"}}},
+		tare: side{home: home, commands: [][]string{{b.tare, "version"}}},
 	}}
+	steps = append(steps, b.pullSteps()...)
 	for _, p := range b.peers {
-		steps = append(steps, b.peerStep(p))
+		if p.name != "oras" {
+			steps = append(steps, b.peerStep(p))
+		}
 	}
 	if b.big {
 		steps = append(steps, b.memoryStep(1), b.memoryStep(10))
@@ -86,7 +98,7 @@ func (b *bench) steps() []step {
 func (b *bench) copyBesideHash() side {
 	home := b.path("floor-home")
 	commands := append(b.hashes(), []string{"cp", "-r", "--reflink=never", b.path("weights"), b.path("floor-home", "copy")})
-	return side{home, []action{b.empty(home)}, commands}
+	return side{home: home, setup: []action{b.empty(home)}, commands: commands}
 }
 
 // hashes is one process a shard.
@@ -119,7 +131,7 @@ func (b *bench) peerStep(p peer) step {
 	return step{
 		name:    p.name + "-build",
 		prepare: []action{b.makeWeights},
-		tare:    side{home, []action{b.empty(home)}, [][]string{command}},
+		tare:    side{home: home, setup: []action{b.empty(home)}, commands: [][]string{command}},
 		floor:   b.copyBesideHash(),
 	}
 }
@@ -132,7 +144,7 @@ func (b *bench) memoryStep(times int64) step {
 		name:    fmt.Sprintf("sparse-%dx", times),
 		once:    true,
 		prepare: []action{func(context.Context) error { return b.makeSparse(size) }},
-		tare:    side{home, []action{b.empty(home)}, [][]string{{b.tare, "build", "-t", ref, dir}}},
+		tare:    side{home: home, setup: []action{b.empty(home)}, commands: [][]string{{b.tare, "build", "-t", ref, dir}}},
 	}
 }
 

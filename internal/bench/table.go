@@ -27,7 +27,19 @@ func printTable(out io.Writer, results []result) {
 		if r.skipped != "" {
 			fmt.Fprintf(out, "\n%s was skipped: %s\n", r.name, r.skipped)
 		}
+		if most := mostWire(r.tare); most > 0 {
+			fmt.Fprintf(out, "\n%s: tare was sent %.3f of the model, at most\n", r.name, float64(most)/float64(r.size))
+		}
 	}
+}
+
+// mostWire is the most bytes that any run was sent.
+func mostWire(runs []usage) int64 {
+	var most int64
+	for _, u := range runs {
+		most = max(most, u.wire)
+	}
+	return most
 }
 
 // row is the cells of a line. What there is no value for is a dash.

@@ -51,13 +51,17 @@ func TestPrintTable(t *testing.T) {
 	printTable(&out, []result{
 		{name: "version", tare: runs(0.012)},
 		{name: "verify", skipped: "this tare has no verify"},
+		{name: "pull", size: 1000, tare: []usage{{wire: 1000}, {wire: 1020}, {wire: 990}}},
 	})
 	want := `
      step  tare (s)  floor (s)  ratio  min–max  CPU (s)  floor CPU (s)  peak RSS (MiB)
   version     0.012          –      –        –    0.006              –             1.0
    verify         –          –      –        –        –              –               –
+     pull     0.000          –      –        –    0.000              –               –
 
 verify was skipped: this tare has no verify
+
+pull: tare was sent 1.020 of the model, at most
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("got %s\nwant %s", got, want)

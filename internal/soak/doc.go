@@ -5,8 +5,11 @@
 //	TARE_SOAK_SECONDS=3600 go test -timeout 0 ./internal/soak
 //
 // Builds are killed at random points, and sixteen workers build, tag, remove and
-// prune in one store at once. After each pass nothing may be lost that had a name
-// and nothing be left that has none. TARE is the binary to test; without it one
-// is built. A failure names the seed of the pass: TARE_SOAK_SEED repeats its content
-// and the order of things, though not the moment of each kill.
+// prune in one store at once. On Linux, as root and for as long as
+// TARE_SOAK_SECONDS says, pulls run over a far, lossy and slow link between two
+// network namespaces, and are killed there, too. After each pass nothing may be
+// lost that had a name and nothing be left that has none. TARE is the binary to
+// test; without it one is built. A failure names the seed of the pass:
+// TARE_SOAK_SEED repeats its content and the order of things, though not the moment
+// of each kill.
 package soak

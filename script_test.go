@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,6 +39,8 @@ func TestMain(m *testing.M) {
 //	$MEMORY                   host:port of a registry in memory; it has a
 //	                          plain image and an index at notmodel/image, …/index
 //	$TLS                      of one that speaks TLS, with a certificate of its own
+//	$TLS_PORT, $TLS_CA        its port, and a file with its certificate
+//	$PROXY                    host:port of a proxy whose tunnels all lead to $TLS
 //	$HANGING                  the same registry, but large blobs stop half way
 //	$DEBIAN, $DEBIAN_AUTH     of docker-registry, if [peer:docker-registry]
 //	$USERNAME, $PASSWORD      what $DEBIAN_AUTH asks for
@@ -46,12 +52,12 @@ func TestScripts(t *testing.T) {
 	pushImages(t, memory.Host)
 	vars := map[string]string{
 		"MEMORY":   memory.Host,
-		"TLS":      testregistry.MemoryTLS(t).Host,
 		"HANGING":  testregistry.Memory(t, hang).Host,
 		"NOBODY":   nobody(t),
 		"USERNAME": testregistry.Username,
 		"PASSWORD": testregistry.Password,
 	}
+	maps.Copy(vars, secureRegistry(t))
 	if ok, err := havePeer("docker-registry"); err != nil {
 		t.Fatal(err)
 	} else if ok {
@@ -66,6 +72,50 @@ func TestScripts(t *testing.T) {
 		Cmds:                scriptCommands(),
 		Condition:           condition,
 	})
+}
+
+// secureRegistry is a registry that speaks TLS, and the ways to it.
+func secureRegistry(t *testing.T) map[string]string {
+	t.Helper()
+	host := testregistry.MemoryTLS(t).Host
+	conn, err := tls.Dial("tcp", host, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	cert := conn.ConnectionState().PeerCertificates[0]
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"TLS": host, "TLS_PORT": port, "TLS_CA": file, "PROXY": tunnels(t, host)}
+}
+
+// tunnels is a proxy that connects to one host, whatever it is asked for.
+func tunnels(t *testing.T, host string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		there, err := net.Dial("tcp", host)
+		if r.Method != http.MethodConnect || err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer there.Close()
+		w.WriteHeader(http.StatusOK)
+		here, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer here.Close()
+		go io.Copy(there, buffered)
+		io.Copy(here, there)
+	}))
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
 }
 
 // pushImages puts what is no model into a registry.

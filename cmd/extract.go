@@ -73,6 +73,7 @@ What comes from the registry goes straight into DIR; the store keeps nothing.`,
 		},
 	}
 	o.transferFlags.register(cmd)
+	o.registerMirrors(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.output, "output", "", "directory to extract to, instead of DIR")
 	flags.StringVar(&o.pull, "pull", "", "always, missing or never (default by reference)")

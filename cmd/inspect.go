@@ -67,6 +67,7 @@ registry, as JSON. --config shows its config instead.`,
 		},
 	}
 	o.remoteFlags.register(cmd)
+	o.registerMirrors(cmd)
 	flags := cmd.Flags()
 	flags.BoolVar(&o.remote, "remote", false, "ask the registry instead of the local store")
 	flags.BoolVar(&o.config, "config", false, "show the config")

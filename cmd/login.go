@@ -47,7 +47,11 @@ func runLogin(cmd *cobra.Command, o loginOptions, host string) error {
 	if err := o.ask(cmd); err != nil {
 		return err
 	}
-	saved, err := o.client().Login(cmd.Context(), host, o.username, o.password)
+	client, err := o.client()
+	if err != nil {
+		return err
+	}
+	saved, err := client.Login(cmd.Context(), host, o.username, o.password)
 	if err != nil {
 		return err
 	}
@@ -146,7 +150,11 @@ func (a *app) newLogoutCommand() *cobra.Command {
 		Example: `  tare logout registry.example.com`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := (&remoteFlags{}).client().Logout(cmd.Context(), args[0]); err != nil {
+			client, err := (&remoteFlags{}).client()
+			if err != nil {
+				return err
+			}
+			if err := client.Logout(cmd.Context(), args[0]); err != nil {
 				return err
 			}
 			return say(cmd, "logged out of %s", args[0])

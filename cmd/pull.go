@@ -33,6 +33,7 @@ stopped when the command is run again.`,
 		},
 	}
 	o.transferFlags.register(cmd)
+	o.registerMirrors(cmd)
 	cmd.Flags().BoolVar(&o.durable, "durable", false, "wait until everything is on the disk")
 	o.format.register(cmd, formatTable)
 	return cmd

@@ -2,7 +2,10 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 
 	"github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
@@ -14,28 +17,112 @@ import (
 
 // remoteFlags are the flags of all commands that talk to a registry.
 type remoteFlags struct {
+	hostsFlags
 	plainHTTP bool
 	insecure  bool
+	proxy     string
+	caFile    string
+	certFile  string
+	keyFile   string
+	limitRate byteRate
+	debug     bool
+
+	stderr func() io.Writer // of the command
 }
 
 func (f *remoteFlags) register(cmd *cobra.Command) {
+	f.stderr = cmd.ErrOrStderr
 	flags := cmd.Flags()
 	flags.BoolVar(&f.plainHTTP, "plain-http", false, "use HTTP, not HTTPS (not needed on loopback)")
 	flags.BoolVar(&f.insecure, "insecure", false, "accept any TLS certificate")
+	flags.StringVar(&f.proxy, "proxy", "", "URL of a proxy for all requests (default $HTTPS_PROXY, $HTTP_PROXY)")
+	flags.StringVar(&f.caFile, "ca-file", "", "PEM `file` of authorities to trust besides the system's")
+	flags.StringVar(&f.certFile, "cert-file", "", "PEM `file` of the certificate to identify with")
+	flags.StringVar(&f.keyFile, "key-file", "", "PEM `file` of its key")
+	flags.Var(&f.limitRate, "limit-rate", "bytes a second at most, such as 500K or 10M")
+	flags.BoolVar(&f.debug, "debug", false, "print requests and answers, without secrets")
+	cmd.MarkFlagsRequiredTogether("cert-file", "key-file")
+	f.registerHosts(cmd)
 }
 
-// client makes a client that uses docker's credentials.
-func (f *remoteFlags) client() *registry.Client {
-	return registry.NewClient(registry.Options{
+// options are those of a client that uses docker's credentials.
+func (f *remoteFlags) options() (registry.Options, error) {
+	hosts, err := f.lookup()
+	if err != nil {
+		return registry.Options{}, err
+	}
+	o := registry.Options{
+		Hosts:     hosts,
 		PlainHTTP: f.plainHTTP,
 		Insecure:  f.insecure,
+		Proxy:     f.proxy,
+		LimitRate: int64(f.limitRate),
 		UserAgent: "tare/" + currentVersion(),
-	})
+	}
+	if f.caFile != "" {
+		o.TLS.CA = []string{f.caFile}
+	}
+	if f.certFile != "" {
+		o.TLS.Client = [][2]string{{f.certFile, f.keyFile}}
+	}
+	if f.debug {
+		o.Debug = f.stderr()
+	}
+	return o, nil
+}
+
+// newClient makes a client. What is wrong with its options is wrong with the
+// flags and variables that they come from.
+func newClient(o registry.Options) (*registry.Client, error) {
+	client, err := registry.NewClient(o)
+	return client, usage(err)
+}
+
+// client is one that uses docker's credentials.
+func (f *remoteFlags) client() (*registry.Client, error) {
+	o, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	return newClient(o)
 }
 
 // repository is the repository of ref on a client of its own.
 func (f *remoteFlags) repository(ref registry.Reference) (*registry.Repository, error) {
-	return f.client().Repository(ref)
+	o, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	if err := useEnvironment(&o, ref.Registry); err != nil {
+		return nil, usage(err)
+	}
+	client, err := newClient(o)
+	if err != nil {
+		return nil, err
+	}
+	return client.Repository(ref)
+}
+
+// useEnvironment adds the credentials in the environment to docker's. They are
+// for the registry in TARE_REGISTRY, else for the one of the command's reference,
+// and for no other.
+func useEnvironment(o *registry.Options, host string) (err error) {
+	username, password := os.Getenv("TARE_USERNAME"), os.Getenv("TARE_PASSWORD")
+	switch {
+	case username == "" && password == "":
+		return nil
+	case username == "":
+		return errors.New("TARE_PASSWORD is set, but TARE_USERNAME is not")
+	case password == "":
+		return errors.New("TARE_USERNAME is set, but TARE_PASSWORD is not")
+	}
+	if name := os.Getenv("TARE_REGISTRY"); name != "" {
+		if host, err = registry.ParseRegistry(name); err != nil {
+			return fmt.Errorf("TARE_REGISTRY: %w", err)
+		}
+	}
+	o.Credentials = registry.StaticCredentials(host, username, password, registry.DockerCredentials())
+	return nil
 }
 
 // remoteArtifact reads an artifact of a registry.

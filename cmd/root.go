@@ -31,6 +31,12 @@ and moves them between disk, registries and the machines that serve them.
 Environment:
   TARE_STORE         the local store, instead of ~/.tare/store
   DOCKER_CONFIG      the directory of docker's config.json, for credentials
+  TARE_USERNAME      with TARE_PASSWORD: credentials for the registry of the
+  TARE_PASSWORD      command's reference, instead of those in config.json
+  TARE_REGISTRY      the one registry that they are for, instead of that one
+  TARE_HOSTS_DIR     mirrors, as containerd has them, instead of ~/.tare/certs.d
+  HTTPS_PROXY        the proxy, unless --proxy names one; HTTP_PROXY for plain
+  NO_PROXY           HTTP, NO_PROXY for hosts to go to directly
   SOURCE_DATE_EPOCH  the creation time that a build records, in Unix seconds
 
 Exit codes:
@@ -144,5 +150,14 @@ func (a *app) store() (*storage.Store, error) {
 // reporter makes the progress of a command.
 func (a *app) reporter(cmd *cobra.Command) *progress.Reporter {
 	w := cmd.ErrOrStderr()
-	return progress.New(progress.Mode(a.progress), w, columns(w))
+	return progress.New(a.progressMode(cmd), w, columns(w))
+}
+
+// progressMode is --progress, but the lines of --debug would tear a bar to pieces.
+func (a *app) progressMode(cmd *cobra.Command) progress.Mode {
+	mode := progress.Mode(a.progress)
+	if debug, err := cmd.Flags().GetBool("debug"); err == nil && debug && mode == progress.Auto {
+		return progress.Plain
+	}
+	return mode
 }

@@ -19,7 +19,8 @@ import (
 func DockerCredentials() credentials.Store { return dockerStore{} }
 
 // StaticCredentials returns a store that knows one user of one registry, and
-// asks next about all others. It saves and deletes in next alone.
+// asks next about all others. It saves and deletes in next alone. [ParseRegistry]
+// reads the name of a registry.
 func StaticCredentials(registry, username, password string, next credentials.Store) credentials.Store {
 	return staticStore{Store: next, server: credentials.ServerAddressFromRegistry(registry), cred: auth.Credential{
 		Username: username,

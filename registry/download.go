@@ -104,8 +104,8 @@ type download struct {
 	written  extents // to the sink
 	taken    extents // written, or claimed by a worker
 	claims   int
-	moved    int64   // reported
-	resumed  int64   // reported
+	moved    int64 // reported
+	resumed  int64 // reported
 
 	workers   int
 	scaler    scaler

@@ -88,8 +88,8 @@ func (r *Repository) mirrors(may func(Host) bool) ([]endpoint, error) {
 
 // directory remembers who answers for which registry, and who does not answer.
 type directory struct {
-	look      func(registry string) (Hosts, error)
-	configure func(Host) error
+	look  func(registry string) (Hosts, error) // or nil
+	pools *pools                               // that follow the settings of hosts
 
 	mu    sync.Mutex
 	known map[string]Hosts // by registry
@@ -97,15 +97,15 @@ type directory struct {
 	whole map[string]bool  // registries that do not serve ranges
 }
 
-func newDirectory(look func(string) (Hosts, error), configure func(Host) error) *directory {
-	if look == nil {
-		look = func(string) (Hosts, error) { return Hosts{}, nil }
-	}
-	return &directory{look: look, configure: configure, known: map[string]Hosts{}, gone: map[string]bool{}, whole: map[string]bool{}}
+func newDirectory(look func(string) (Hosts, error), pools *pools) *directory {
+	return &directory{look: look, pools: pools, known: map[string]Hosts{}, gone: map[string]bool{}, whole: map[string]bool{}}
 }
 
 // hostsOf looks up, once, who answers for a registry.
 func (d *directory) hostsOf(registry string) (Hosts, error) {
+	if d.look == nil {
+		return Hosts{}, nil
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if hosts, ok := d.known[registry]; ok {
@@ -115,11 +115,13 @@ func (d *directory) hostsOf(registry string) (Hosts, error) {
 	if err != nil {
 		return Hosts{}, err
 	}
-	if hosts.Server.URL != "" {
-		err = d.configure(hosts.Server)
+	itself := hosts.Server
+	if itself.URL == "" {
+		itself.URL = "https://" + Reference{Registry: registry}.host() + "/v2"
 	}
+	err = d.pools.configure(itself)
 	for _, m := range hosts.Mirrors {
-		err = errors.Join(err, d.configure(m))
+		err = errors.Join(err, d.pools.configure(m))
 	}
 	if err == nil {
 		d.known[registry] = hosts

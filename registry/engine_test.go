@@ -36,7 +36,10 @@ func engineClient(t *testing.T, reg *fault.Registry, connections int, o Options)
 	o.PlainHTTP = true
 	o.Credentials = StaticCredentials(reg.Host, fault.Username, fault.Password, credentials.NewMemoryStore())
 	o.Sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
-	c := NewClient(o)
+	c, err := NewClient(o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(c.Close)
 	c.grain = fine(connections)
 	return c

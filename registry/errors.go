@@ -153,7 +153,16 @@ func networkHint(err error) string {
 		return "the registry does not speak TLS: pass --plain-http if that is as it should be"
 	}
 	if untrusted(err) {
-		return "add the registry's CA to those that this system trusts, or pass --insecure"
+		return "name the file with the registry's CA with --ca-file, or pass --insecure"
+	}
+	if refusedCertificate(err) {
+		return "the registry wants a certificate that it knows: --cert-file and --key-file name ours"
+	}
+	if tunnel, ok := errors.AsType[proxyError](err); ok {
+		return tunnel.hint()
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "proxyconnect" {
+		return "the proxy does not answer: --proxy, or else HTTPS_PROXY and HTTP_PROXY, name it"
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return fmt.Sprintf("check the name of the registry, %s", dns.Name)
@@ -165,6 +174,17 @@ func networkHint(err error) string {
 		return "the registry may speak TLS: leave out --plain-http"
 	}
 	return ""
+}
+
+// refusedCertificate says whether the other end did not like our certificate, or
+// that we have none. crypto/tls keeps its alerts to itself but for their text.
+func refusedCertificate(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "remote error" || op.Err == nil {
+		return false
+	}
+	text := op.Err.Error()
+	return strings.Contains(text, "certificate") || strings.Contains(text, "access denied")
 }
 
 // untrusted says whether err is about a certificate.

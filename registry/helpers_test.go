@@ -36,7 +36,10 @@ func newTestClient(t *testing.T, o Options) *Client {
 	if o.Sleep == nil {
 		o.Sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 	}
-	c := NewClient(o)
+	c, err := NewClient(o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(c.Close)
 	return c
 }

@@ -166,7 +166,7 @@ func hostURL(address string, whole bool) (string, error) {
 	if i := strings.IndexAny(address, "?#"); i >= 0 { // what follows may be secret
 		return "", hinted(fmt.Errorf("address %q has a query or a fragment", address[:i]), "leave out ? and # and what follows")
 	}
-	u, err := url.Parse(withScheme(address))
+	u, err := url.Parse(addScheme(address))
 	if err != nil {
 		return "", fmt.Errorf("address %q: %w", address, innermost(err))
 	}
@@ -190,8 +190,8 @@ func hostURL(address string, whole bool) (string, error) {
 	return u.Scheme + "://" + host + root, nil
 }
 
-// withScheme completes an address that has no scheme.
-func withScheme(address string) string {
+// addScheme completes an address that has no scheme.
+func addScheme(address string) string {
 	if strings.Contains(address, "://") {
 		return address
 	}

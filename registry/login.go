@@ -56,7 +56,7 @@ func (c *Client) ping(ctx context.Context, ref Reference, cred auth.Credential) 
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+ref.host()+"/v2/", nil)
+	req, err := http.NewRequestWithContext(withScheme(ctx, scheme), http.MethodGet, scheme+"://"+ref.host()+"/v2/", nil)
 	if err != nil {
 		return err
 	}
@@ -102,6 +102,16 @@ func (c *Client) knows(ctx context.Context, server, registry string) (bool, erro
 		return false, credentialError(ctx, "looking up", registry, err)
 	}
 	return cred != auth.EmptyCredential, nil
+}
+
+// ParseRegistry reads the name of a registry by itself, and returns it as it
+// stands in a [Reference].
+func ParseRegistry(name string) (string, error) {
+	ref, err := registryReference(name)
+	if err != nil {
+		return "", fmt.Errorf("parsing registry %q: %w", name, err)
+	}
+	return ref.Registry, nil
 }
 
 // registryReference reads the name of a registry by itself.

@@ -5,7 +5,7 @@
 // A [Repository] is one repository as that client sees it:
 //
 //	ref, err := registry.ParseReference("localhost:5000/models/qwen3:v1")
-//	client := registry.NewClient(registry.Options{UserAgent: "tare/1.0"})
+//	client, err := registry.NewClient(registry.Options{UserAgent: "tare/1.0"})
 //	defer client.Close()
 //	repo, err := client.Repository(ref)
 //	desc, manifest, err := repo.Manifest(ctx, ref)
@@ -25,8 +25,15 @@
 // # Credentials
 //
 // They come from docker's config.json and its credential helpers, go to the
-// registry and to its token service, never to where either redirects, and never
-// into an error.
+// registry and to its token service, never to where either redirects, never
+// without TLS if the registry has it, and never into an error. Tokens are renewed
+// before they expire.
+//
+// # Patience
+//
+// A request that failed for a reason that may pass is sent again, a few times.
+// Where a server says when to come back, nobody asks it anything before that. A
+// connection may take as long as it likes, but not be silent for long.
 //
 // # Errors
 //
@@ -40,6 +47,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -55,6 +63,22 @@ type Options struct {
 
 	// Insecure accepts any certificate. It does not fall back to plain HTTP.
 	Insecure bool
+
+	// TLS adds to whom the system trusts, and says how we are known. It is for
+	// all servers.
+	TLS TLSFiles
+
+	// Proxy is the URL of the proxy for all requests. If it is empty HTTPS_PROXY,
+	// HTTP_PROXY and NO_PROXY in the environment decide.
+	Proxy string
+
+	// LimitRate is how many bytes a second the bodies of all requests and answers
+	// may have together, without a limit if zero.
+	LimitRate int64
+
+	// Debug is told of each request and answer, a line at a time and without
+	// secrets, unless it is nil.
+	Debug io.Writer
 
 	// UserAgent names the program in each request, "tare" if empty.
 	UserAgent string
@@ -90,8 +114,18 @@ type Client struct {
 	schemes map[string]string // by host, for hosts that were probed
 }
 
-// NewClient returns a Client. It touches neither network nor disk.
-func NewClient(o Options) *Client {
+// NewClient returns a Client. It reads the files of o.TLS and does not touch the
+// network.
+func NewClient(o Options) (*Client, error) {
+	o = o.withDefaults()
+	pools, err := newPools(o)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(o, pools), nil
+}
+
+func (o Options) withDefaults() Options {
 	if o.UserAgent == "" {
 		o.UserAgent = "tare"
 	}
@@ -104,11 +138,19 @@ func NewClient(o Options) *Client {
 	if o.Credentials == nil {
 		o.Credentials = DockerCredentials()
 	}
-	c := &Client{store: o.Credentials, sleep: o.Sleep, plainHTTP: o.PlainHTTP, schemes: map[string]string{}, slots: newSlots(), grain: newGrain()}
-	c.directory = newDirectory(o.Hosts, func(Host) error { return nil })
+	return o
+}
+
+func newClient(o Options, pools *pools) *Client {
+	c := &Client{
+		store: o.Credentials, sleep: o.Sleep, plainHTTP: o.PlainHTTP, schemes: map[string]string{},
+		slots: newSlots(), grain: newGrain(),
+	}
+	c.directory = newDirectory(o.Hosts, pools)
+	transport := newTransport(o, pools, c.slots.shrink)
 	c.auth = &auth.Client{
-		Client:     &http.Client{Transport: newTransport(o)},
-		Cache:      auth.NewCache(),
+		Client:     &http.Client{Transport: transport, CheckRedirect: checkRedirect},
+		Cache:      newTokenCache(),
 		ClientID:   "tare",
 		Credential: credentialFunc(o.Credentials),
 	}

@@ -22,7 +22,7 @@ const (
 // do sends req with the credentials of its host. Anything but success is an
 // error, and the body is closed.
 func (c *Client) do(req *http.Request) (*http.Response, error) {
-	resp, err := c.auth.Do(req)
+	resp, err := c.authorized(req)
 	if err == nil {
 		err = refusal(resp)
 	} else {
@@ -32,6 +32,12 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 		return nil, c.adviseLogin(req, resp, err)
 	}
 	return resp, nil
+}
+
+// authorized sends req with the credentials of its host, and marks it so that
+// they go nowhere else in the clear.
+func (c *Client) authorized(req *http.Request) (*http.Response, error) {
+	return c.auth.Do(req.WithContext(withScheme(req.Context(), req.URL.Scheme)))
 }
 
 // adviseLogin adds the hint that depends on whether credentials were there. A
@@ -124,7 +130,16 @@ func parseErrorBody(body []byte) (code, message string) {
 // printable makes text from elsewhere fit for a terminal: one line, bounded,
 // without control characters.
 func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
+	s = strings.TrimSpace(oneLine(s))
+	if runes := []rune(s); len(runes) > maxErrorText {
+		return string(runes[:maxErrorText]) + "…"
+	}
+	return s
+}
+
+// oneLine drops control characters, and makes any space a blank.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
@@ -133,11 +148,6 @@ func printable(s string) string {
 		}
 		return -1
 	}, s)
-	s = strings.TrimSpace(s)
-	if runes := []rune(s); len(runes) > maxErrorText {
-		return string(runes[:maxErrorText]) + "…"
-	}
-	return s
 }
 
 // discard closes the body, having read a little of it so that the connection

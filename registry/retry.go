@@ -3,10 +3,12 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,17 +29,26 @@ const (
 // retrier repeats requests that failed for a reason that may pass. Requests
 // with a body are repeated if the body can be had again.
 type retrier struct {
-	next  http.RoundTripper
-	sleep func(context.Context, time.Duration) error
+	next   http.RoundTripper
+	sleep  func(context.Context, time.Duration) error
+	busy   func()    // or nil
+	log    *debugLog // or nil
+	pauses pauses
 }
 
 func (t *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
+	var served time.Time // the end of the pause that this request sat through
 	for attempt := 1; ; attempt++ {
+		if err := t.await(req, served); err != nil {
+			return nil, err
+		}
 		resp, err := t.next.RoundTrip(req)
+		served = t.heed(req, resp)
 		wait, again := plan(req, resp, err, attempt)
 		if !again {
 			return resp, err
 		}
+		t.log.printf("! again in %s: %s %s", wait.Round(time.Millisecond), req.Method, shownURL(req.URL))
 		if resp != nil {
 			discard(resp)
 		}
@@ -50,12 +61,46 @@ func (t *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// await sits through a pause that the server asked for, in its answer to
+// whichever request.
+func (t *retrier) await(req *http.Request, served time.Time) error {
+	origin := canonical(req.URL)
+	err := t.pauses.wait(req.Context(), origin, served, func(ctx context.Context, left time.Duration) error {
+		if isHasty(ctx) {
+			return &problem{text: fmt.Sprintf("the server asked to be left alone for %s", left.Round(time.Second)), kind: ErrUnavailable}
+		}
+		t.log.printf("! %s asked for a pause, %s are left", origin, left.Round(time.Millisecond))
+		return t.sleep(ctx, left)
+	})
+	if err != nil && req.Body != nil {
+		req.Body.Close()
+	}
+	return err
+}
+
+// heed takes note of a server that has too much to do. It returns the end of the
+// pause that the server asked for, if it did.
+func (t *retrier) heed(req *http.Request, resp *http.Response) (end time.Time) {
+	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return end
+	}
+	if t.busy != nil {
+		t.busy()
+	}
+	now := time.Now()
+	if wait := parseRetryAfter(resp.Header.Get("Retry-After"), now); wait > 0 && wait <= maxRetryAfter {
+		end = now.Add(wait)
+		t.pauses.extend(canonical(req.URL), end)
+	}
+	return end
+}
+
 func (t *retrier) CloseIdleConnections() { closeIdle(t.next) }
 
 // plan says whether to try again, and after what time.
 func plan(req *http.Request, resp *http.Response, err error, attempt int) (wait time.Duration, again bool) {
 	hasBody := req.Body != nil && req.Body != http.NoBody
-	if attempt >= maxAttempts || req.Context().Err() != nil || hasBody && req.GetBody == nil {
+	if attempt >= maxAttempts || req.Context().Err() != nil || isHasty(req.Context()) || hasBody && req.GetBody == nil {
 		return 0, false
 	}
 	once := hasBody && bodyOnce(req.Context())
@@ -91,14 +136,17 @@ func retryStatus(method string, status int, once bool) bool {
 // transient says whether the connection failed, rather than something that
 // will fail the same way again.
 func transient(err error) bool {
-	if untrusted(err) {
+	if untrusted(err) || refusedCertificate(err) {
 		return false
 	}
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return !dns.IsNotFound
+	if tunnel, ok := errors.AsType[proxyError](err); ok {
+		return tunnel.passing()
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return op.Op == "dial" || op.Op == "read" || op.Op == "write"
+		return slices.Contains(transientOps(), op.Op)
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return true
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return true
@@ -107,9 +155,23 @@ func transient(err error) bool {
 		strings.Contains(err.Error(), "server closed idle connection")
 }
 
+// transientOps are the operations of a [net.OpError] that may go well the next
+// time. The last two are alerts of TLS, from the other end and from ours.
+func transientOps() []string {
+	return []string{"dial", "proxyconnect", "read", "write", "remote error", "local error"}
+}
+
+// dialFailed says whether the connection did not come about. Such an error may
+// well be one that stays.
 func dialFailed(err error) bool {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[proxyError](err); ok {
+		return true
+	}
 	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "dial"
+	return ok && op.Op != "read" && op.Op != "write"
 }
 
 // rewind returns req with its body as new.

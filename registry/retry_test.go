@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -78,7 +80,18 @@ func TestRetryDecidesByError(t *testing.T) {
 		{&net.OpError{Op: "read", Err: errors.New("reset")}, maxAttempts},
 		{&net.OpError{Op: "dial", Err: errors.New("refused")}, maxDialAttempts},
 		{&net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")}, 1},
-		{&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, 1},
+		{&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, maxDialAttempts},
+		{&net.DNSError{IsTemporary: true}, maxDialAttempts},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: internal error")}, maxDialAttempts},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: unknown certificate authority")}, 1},
+		{&net.OpError{Op: "local error", Err: errors.New("tls: bad record MAC")}, maxDialAttempts},
+		{&net.OpError{Op: "proxyconnect", Err: &net.OpError{Op: "dial", Err: errors.New("refused")}}, maxDialAttempts},
+		{&net.OpError{Op: "proxyconnect", Err: x509.UnknownAuthorityError{}}, 1},
+		{&tls.CertificateVerificationError{Err: x509.HostnameError{}}, 1},
+		{proxyError(http.StatusBadGateway), maxDialAttempts},
+		{proxyError(http.StatusProxyAuthRequired), 1},
+		{io.ErrUnexpectedEOF, maxAttempts},
+		{&problem{text: "refused", kind: ErrDenied}, 1},
 		{stallError(time.Second), maxAttempts},
 		{errors.New("something else"), 1},
 	} {

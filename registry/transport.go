@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
@@ -25,28 +24,24 @@ const (
 	sendFactor = 4
 )
 
-// newTransport stacks, from the outside in: retries, the guard against
-// stalls, the User-Agent, connections.
-func newTransport(o Options) http.RoundTripper {
-	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
-	base.TLSHandshakeTimeout = tlsTimeout
-	base.ResponseHeaderTimeout = answerTimeout
-	base.MaxIdleConnsPerHost = 64
-	base.DisableCompression = true // blobs are what they are
-	base.ForceAttemptHTTP2 = false // one congestion window for all blobs is slower
-	base.Protocols = new(http.Protocols)
-	base.Protocols.SetHTTP1(true)
-	base.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.Insecure}
-	return &retrier{
-		sleep: o.Sleep,
-		next: &guard{
-			headers: headerTimeout,
-			receive: o.Stall,
-			send:    sendFactor * o.Stall,
-			next:    &userAgent{name: o.UserAgent, next: base},
-		},
+// newTransport stacks, from the outside in: retries and pauses, the log of
+// --debug, the limit on the rate, the guard against stalls, the watch on the
+// answers of token services, the guard of credentials, the User-Agent,
+// connections. It calls busy when a server says that it has too much to do.
+func newTransport(o Options, connections http.RoundTripper, busy func()) http.RoundTripper {
+	log := newDebugLog(o.Debug)
+	next := connections
+	next = &userAgent{name: o.UserAgent, next: next}
+	next = &realmGuard{next}
+	next = &tokenWatch{next}
+	next = &guard{headers: headerTimeout, receive: o.Stall, send: sendFactor * o.Stall, next: next}
+	if o.LimitRate > 0 {
+		next = &paced{pacer: &pacer{rate: o.LimitRate}, next: next}
 	}
+	if log != nil {
+		next = &debugger{log: log, next: next}
+	}
+	return &retrier{sleep: o.Sleep, busy: busy, log: log, next: next}
 }
 
 // userAgent names the program in every request.

@@ -1,0 +1,85 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tareml/tare/progress"
+	"github.com/tareml/tare/registry"
+)
+
+func TestEnvironmentCredentialsAreForOneRegistry(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	for _, test := range []struct{ user, password, registry, asked, want string }{
+		{"u", "p", "", "a.example", "u"},
+		{"u", "p", "", "mirror.example", ""},
+		{"u", "p", "other.example", "a.example", ""},
+		{"u", "p", "other.example", "other.example", "u"},
+		{"u", "p", "OTHER.example", "other.example", "u"},
+		{"u", "p", "index.docker.io", "https://index.docker.io/v1/", "u"},
+		{"", "", "", "a.example", ""},
+	} {
+		t.Setenv("TARE_USERNAME", test.user)
+		t.Setenv("TARE_PASSWORD", test.password)
+		t.Setenv("TARE_REGISTRY", test.registry)
+		o := registry.Options{Credentials: registry.DockerCredentials()}
+		if err := useEnvironment(&o, "a.example"); err != nil {
+			t.Fatal(err)
+		}
+		if cred, err := o.Credentials.Get(context.Background(), test.asked); err != nil || cred.Username != test.want {
+			t.Errorf("%+v: %q, %v", test, cred.Username, err)
+		}
+	}
+}
+
+func TestHalfOfTheCredentialsIsWrongUsage(t *testing.T) {
+	ref := registry.Reference{Registry: "a.example", Repository: "x"}
+	for _, env := range []map[string]string{{"TARE_USERNAME": "u"}, {"TARE_PASSWORD": "p"}, {"TARE_USERNAME": "u", "TARE_PASSWORD": "p", "TARE_REGISTRY": "a/b"}} {
+		for _, name := range []string{"TARE_USERNAME", "TARE_PASSWORD", "TARE_REGISTRY"} {
+			t.Setenv(name, env[name])
+		}
+		_, err := (&remoteFlags{}).repository(ref)
+		if wrong, ok := errors.AsType[*usageError](err); !ok || wrong == nil {
+			t.Errorf("%v: %v", env, err)
+		}
+	}
+}
+
+// TestRegistryCommandsHaveTheFlags: whoever needs a proxy needs it everywhere.
+func TestRegistryCommandsHaveTheFlags(t *testing.T) {
+	root := (&app{}).newRootCommand()
+	for _, name := range []string{"push", "pull", "extract", "inspect", "login"} {
+		cmd, _, err := root.Find([]string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, flag := range []string{"proxy", "ca-file", "cert-file", "key-file", "limit-rate", "debug", "insecure", "plain-http"} {
+			if cmd.Flags().Lookup(flag) == nil {
+				t.Errorf("%s has no --%s", name, flag)
+			}
+		}
+	}
+}
+
+func TestDebugAndABarDoNotMix(t *testing.T) {
+	for _, test := range []struct {
+		mode  progress.Mode
+		debug string
+		want  progress.Mode
+	}{
+		{progress.Auto, "true", progress.Plain}, {progress.Auto, "false", progress.Auto},
+		{progress.None, "true", progress.None}, {progress.JSON, "true", progress.JSON}, {progress.Bar, "true", progress.Bar},
+	} {
+		cmd := &cobra.Command{}
+		(&remoteFlags{}).register(cmd)
+		if err := cmd.Flags().Set("debug", test.debug); err != nil {
+			t.Fatal(err)
+		}
+		if got := (&app{progress: string(test.mode)}).progressMode(cmd); got != test.want {
+			t.Errorf("%+v: %s", test, got)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package registry
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// debugLog writes what happens on the wire, a line at a time, with no secret in
+// it: no value of a query, no credentials, no body. A nil one writes nothing.
+type debugLog struct {
+	mu sync.Mutex
+	w  io.Writer
+	n  atomic.Int64 // requests so far
+}
+
+// newDebugLog is nil if w is.
+func newDebugLog(w io.Writer) *debugLog {
+	if w == nil {
+		return nil
+	}
+	return &debugLog{w: w}
+}
+
+// printf writes a line. A line that cannot be written is lost: work goes on.
+func (l *debugLog) printf(format string, args ...any) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.w, "debug: %s\n", oneLine(fmt.Sprintf(format, args...)))
+}
+
+// debugger writes each request and what came of it. A number at the end of both
+// lines says what belongs together.
+type debugger struct {
+	log  *debugLog
+	next http.RoundTripper
+}
+
+func (t *debugger) RoundTrip(req *http.Request) (*http.Response, error) {
+	id, start := t.log.n.Add(1), time.Now()
+	t.log.printf("> %s %s%s (#%d)", req.Method, shownURL(req.URL), shownHeaders(req), id)
+	resp, err := t.next.RoundTrip(req)
+	took := time.Since(start).Round(time.Millisecond)
+	if err != nil {
+		t.log.printf("< no answer: %s, %s (#%d)", err, took, id)
+		return nil, err
+	}
+	t.log.printf("< %s, %s (#%d)", shownAnswer(resp), took, id)
+	resp.Body = &debuggedBody{ReadCloser: resp.Body, failed: func(n int64, err error) {
+		t.log.printf("< cut after %s: %s (#%d)", shownSize(n), err, id)
+	}}
+	return resp, nil
+}
+
+func (t *debugger) CloseIdleConnections() { closeIdle(t.next) }
+
+// debuggedBody tells of a body that did not come to its end.
+type debuggedBody struct {
+	io.ReadCloser
+	n      int64
+	failed func(n int64, err error)
+}
+
+func (b *debuggedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.n += int64(n)
+	if err != nil && err != io.EOF {
+		b.failed(b.n, err)
+	}
+	return n, err
+}
+
+// shownURL is u with the names of its query alone: presigned addresses have
+// their signature there.
+func shownURL(u *url.URL) string {
+	text := u.Scheme + "://" + u.Host + u.EscapedPath()
+	sign := "?"
+	for part := range strings.SplitSeq(u.RawQuery, "&") {
+		name, _, ok := strings.Cut(part, "=")
+		switch {
+		case part == "":
+			continue
+		case ok:
+			text += sign + name + "=…"
+		default: // who knows whether this is a name
+			text += sign + "…"
+		}
+		sign = "&"
+	}
+	return text
+}
+
+// shownHeaders are the headers of req that say something, behind a blank.
+func shownHeaders(req *http.Request) string {
+	var text strings.Builder
+	if span := req.Header.Get("Range"); span != "" {
+		fmt.Fprintf(&text, " range %s", span)
+	}
+	if authorization := req.Header.Get("Authorization"); authorization != "" {
+		fmt.Fprintf(&text, " authorization %s", shownScheme(authorization))
+	}
+	if req.ContentLength > 0 {
+		fmt.Fprintf(&text, " sends %s", shownSize(req.ContentLength))
+	}
+	return text.String()
+}
+
+// shownScheme names the kind of credentials, if it is a known one: of others
+// nobody knows where the secret begins.
+func shownScheme(authorization string) string {
+	scheme, _, _ := strings.Cut(authorization, " ")
+	for _, known := range []string{"Basic", "Bearer"} {
+		if strings.EqualFold(scheme, known) {
+			return known + " …"
+		}
+	}
+	return "…"
+}
+
+func shownAnswer(resp *http.Response) string {
+	text := fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	if span := resp.Header.Get("Content-Range"); span != "" {
+		text += " " + span
+	}
+	if wait := resp.Header.Get("Retry-After"); wait != "" {
+		text += ", retry after " + wait
+	}
+	if to, err := resp.Location(); err == nil {
+		text += ", location " + shownURL(to)
+	}
+	if resp.ContentLength >= 0 {
+		text += ", " + shownSize(resp.ContentLength)
+	}
+	return text
+}
+
+// shownSize writes a number of bytes for people.
+func shownSize(n int64) string {
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n)/1024, 0
+	for ; value >= 1023.95 && unit < len("KMGTPE")-1; unit++ {
+		value /= 1024
+	}
+	return fmt.Sprintf("%.1f %ciB", value, "KMGTPE"[unit])
+}

@@ -1,5 +1,0 @@
-package registry
-
-import "context"
-
-func hasty(ctx context.Context) context.Context { return ctx }

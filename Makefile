@@ -36,10 +36,10 @@ bin/distribution: tools/distribution/go.mod
 interop:
 	cd interop && CGO_ENABLED=0 $(GO) test -vet=off -tags containers_image_openpgp ./...
 
-bench: bin/tare
+bench: bin/tare bin/distribution
 	@$(GO) run ./internal/bench -tare bin/tare
 
-soak:
+soak: bin/distribution
 	TARE_SOAK_SECONDS=$(or $(SOAK_SECONDS),60) $(GO) test -count=1 -timeout 2h -run Soak -v ./internal/soak ./storage
 
 vet:

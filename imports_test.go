@@ -34,6 +34,7 @@ var onlyIn = map[string]string{
 	"github.com/spf13/cobra":            "cmd",
 	"github.com/schollz/progressbar/v3": "progress",
 	"oras.land/oras-go/v2":              "registry",
+	"github.com/BurntSushi/toml":        "registry",
 }
 
 type listedPackage struct {

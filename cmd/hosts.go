@@ -19,13 +19,13 @@ type hostsFlags struct {
 
 // registerHosts adds the flag that all commands have that talk to a registry.
 func (f *hostsFlags) registerHosts(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.dir, "hosts-dir", "", "`directory` of containerd's kind, with HOST/hosts.toml (default\n$TARE_HOSTS_DIR, else ~/.tare/certs.d)")
+	cmd.Flags().StringVar(&f.dir, "hosts-dir", "", "`directory` where HOST/hosts.toml names mirrors,\nas for containerd (default $TARE_HOSTS_DIR,\nelse ~/.tare/certs.d)")
 }
 
 // registerMirrors adds the flag of commands that fetch. It is parsed later: an
 // address may have a password in it, which the flag library would repeat.
 func (f *hostsFlags) registerMirrors(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.mirrors, "mirror", nil, "`HOST[=URL]` to ask first: a mirror, or REGISTRY=URL for a mirror of\nthat registry alone (repeatable)")
+	cmd.Flags().StringArrayVar(&f.mirrors, "mirror", nil, "ask `HOST[=URL]` first; REGISTRY=URL is a\nmirror of that registry alone (repeatable)")
 }
 
 // mirror is a --mirror.

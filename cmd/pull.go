@@ -23,9 +23,11 @@ func (a *app) newPullCommand() *cobra.Command {
 		Long: `Fetch an artifact from the registry that its reference names into the local
 store. Every blob is verified before it gets its name. Blobs that are there
 already are not fetched again, and a pull that was interrupted goes on where it
-stopped when the command is run again.`,
+stopped when the command is run again. Mirrors are asked first, and the registry
+itself for whatever they do not have.`,
 		Example: `  tare pull registry.example.com/team/qwen3-0.6b:v1
-  tare pull registry.example.com/team/qwen3-0.6b@sha256:…`,
+  tare pull registry.example.com/team/qwen3-0.6b@sha256:…
+  tare pull --mirror cache.example.com docker.io/team/qwen3-0.6b:v1`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {

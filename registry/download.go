@@ -137,7 +137,8 @@ func (r *Repository) newDownload(desc ocispec.Descriptor, sink blob.Sink, report
 // fails.
 func (d *download) finish(ctx context.Context) (blob.Proof, error) {
 	if err := d.transfer(ctx); err != nil {
-		return blob.Proof{}, errors.Join(err, d.save())
+		_ = d.save() // what was saved before is good too, and err comes first
+		return blob.Proof{}, err
 	}
 	proof, err := d.verifier.Proof()
 	if err != nil {
@@ -185,6 +186,7 @@ func (d *download) hashBehind(ctx context.Context) error {
 		}
 		n, err := d.sink.ReadAt(buf[:min(next.size(), d.buffer)], next.Start)
 		if n == 0 {
+			d.unhash()
 			return fmt.Errorf("%w: reading what was written: %w", errWrong, err)
 		}
 		if err := d.hash(buf[:n]); err != nil {
@@ -222,6 +224,14 @@ func (d *download) hash(p []byte) error {
 	d.hashed += int64(len(p))
 	d.changed.Broadcast()
 	return err
+}
+
+// unhash gives the hash back unchanged.
+func (d *download) unhash() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hashing = false
+	d.changed.Broadcast()
 }
 
 // claim is the bytes that one worker is at: from pos up to end.
@@ -310,12 +320,16 @@ func (d *download) scale(c *claim, n int64, hire func()) {
 	if d.whole || d.workers >= d.scaler.wanted {
 		return
 	}
+	end := d.partEnd(c.pos, d.scaler.wanted)
+	if end >= c.end && d.taken.gap(0, d.desc.Size).size() == 0 {
+		return // there is nothing to share
+	}
 	for d.workers < d.scaler.wanted && d.client.slots.tryAcquire() {
 		d.workers++
 		hire()
 	}
 	d.scaler.limit(now, d.workers)
-	if end := d.partEnd(c.pos, d.scaler.wanted); end < c.end {
+	if end = d.partEnd(c.pos, d.scaler.wanted); end < c.end {
 		d.taken = d.taken.remove(extent{end, c.end})
 		c.end = end
 	}
@@ -329,11 +343,12 @@ func (d *download) joined(after time.Duration) {
 	d.scaler.joined(time.Now(), after)
 }
 
-// dismiss lets a worker go that is in trouble, if it is not the last one.
-func (d *download) dismiss() bool {
+// dismiss lets w go, which is in trouble, if it is not the last one, nor the only
+// one that may work.
+func (d *download) dismiss(w *worker) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.workers == 1 {
+	if d.workers == 1 || d.lone == w {
 		return false
 	}
 	d.workers--

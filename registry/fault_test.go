@@ -183,8 +183,8 @@ func TestDownloadGivesUp(t *testing.T) {
 		most    int64
 	}{
 		"corrupted":       {blobServer(wrong), blob.ErrMismatch, 2 * faultSize},
-		"shorter":         {short, blob.ErrMismatch, faultSize},
-		"longer":          {blobServer(append(slices.Clone(data), 0)), blob.ErrMismatch, faultSize},
+		"shorter":         {short, blob.ErrHostile, faultSize},
+		"longer":          {blobServer(append(slices.Clone(data), 0)), blob.ErrHostile, faultSize},
 		"shorter, unsaid": {chunked(data[:faultSize-1]), ErrUnavailable, faultSize * (fetchAttempts + 1)},
 		"never a byte":    {cutAfter(0, 1000, blobServer(data)), ErrUnavailable, 0},
 		"always busy":     {status(http.StatusServiceUnavailable), ErrUnavailable, 0},

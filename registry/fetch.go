@@ -65,6 +65,7 @@ func (r *Repository) stream(ctx context.Context, desc ocispec.Descriptor) (*stre
 		open: func(want extent, whole bool) (*body, error) { return supply.open(ctx, want, whole) },
 		done: ctx.Err,
 		cut:  func(err error) error { return cut(ctx, err) },
+		drop: supply.drop,
 		wait: func(failures int) error { return r.client.sleep(ctx, backoff(failures)) },
 	}, nil
 }
@@ -77,6 +78,7 @@ type stream struct {
 	done func() error // of the context: what a connection has buffered outlives it
 	cut  func(error) error
 	wait func(failures int) error
+	drop func(host string)
 
 	body         *body // nil between connections
 	offset, size int64
@@ -112,6 +114,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		}
 		if err != nil {
 			s.last = s.cut(err)
+			s.blame(s.body)
 			s.Close()
 		}
 		if n > 0 || len(p) == 0 {
@@ -155,11 +158,20 @@ func (s *stream) position() error {
 		return err
 	}
 	if err := body.skipTo(s.offset); err != nil {
+		s.blame(body)
 		body.Close()
 		return s.cut(err)
 	}
 	s.body = body
 	return nil
+}
+
+// blame has a mirror no longer asked that answered and then brought nothing, or
+// twice nothing new.
+func (s *stream) blame(b *body) {
+	if b.brought == 0 || s.failures > 1 {
+		s.drop(b.host)
+	}
 }
 
 // Close closes the connection.

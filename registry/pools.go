@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// maxHeader is how much of a header is read, of each connection.
+const maxHeader = 256 << 10
+
 // pools keeps connections. Servers that have settings of their own have
 // connections of their own, so that no other server sees any of that.
 type pools struct {
@@ -41,6 +44,7 @@ func newPools(o Options) (*pools, error) {
 	common.TLSHandshakeTimeout = tlsTimeout
 	common.ResponseHeaderTimeout = answerTimeout
 	common.MaxIdleConnsPerHost = 64
+	common.MaxResponseHeaderBytes = maxHeader
 	common.DisableCompression = true // blobs are what they are
 	common.ForceAttemptHTTP2 = false // one congestion window for all blobs is slower
 	common.Protocols = new(http.Protocols)

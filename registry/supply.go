@@ -45,7 +45,7 @@ func (s *supply) open(ctx context.Context, want extent, whole bool) (*body, erro
 	}
 	for _, mirror := range s.worthAsking() {
 		b, err := s.ask(ctx, mirror, want)
-		if err == nil || ctx.Err() != nil || errors.Is(err, errRange) {
+		if err == nil || ctx.Err() != nil {
 			return b, err
 		}
 		s.drop(mirror.host)
@@ -170,25 +170,27 @@ type body struct {
 	pos, end  int64  // what is yet to come
 	brought   int64  // what came
 	confirmed bool   // the server said how large the blob is, and that is right
+	measured  bool   // the server said how long the response is
 	host      string // who was asked
 }
 
 // newBody checks what a response says that it brings against what was asked of
 // a blob of this size. A range may end early: the rest is asked for again.
 func newBody(resp *http.Response, want extent, size int64) (*body, error) {
+	measured := resp.ContentLength >= 0
 	switch resp.StatusCode {
 	case http.StatusOK:
-		if resp.ContentLength >= 0 && resp.ContentLength != size {
-			return nil, fmt.Errorf("the registry has %d bytes, the manifest says %d: %w", resp.ContentLength, size, blob.ErrMismatch)
+		if measured && resp.ContentLength != size {
+			return nil, fmt.Errorf("the registry has %d bytes, the manifest says %d: %w", resp.ContentLength, size, blob.ErrHostile)
 		}
-		return &body{r: resp.Body, end: size, confirmed: resp.ContentLength >= 0}, nil
+		return &body{r: resp.Body, end: size, confirmed: measured, measured: measured}, nil
 	case http.StatusPartialContent:
 		got, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
 		if !ok || want.size() == size || got.Start != want.Start || got.End > want.End || total != size ||
-			resp.ContentLength >= 0 && resp.ContentLength != got.size() {
+			measured && resp.ContentLength != got.size() {
 			return nil, errRange
 		}
-		return &body{r: resp.Body, pos: got.Start, end: got.End, confirmed: true}, nil
+		return &body{r: resp.Body, pos: got.Start, end: got.End, confirmed: true, measured: measured}, nil
 	}
 	return nil, &problem{text: fmt.Sprintf("unexpected status %d", resp.StatusCode), status: resp.StatusCode}
 }
@@ -215,9 +217,9 @@ func (b *body) skipTo(pos int64) error {
 }
 
 // Close ends the response. A connection is only used again if there is nothing
-// more to come on it.
+// more to come on it, which takes no waiting if its length is known.
 func (b *body) Close() error {
-	if b.pos == b.end && b.confirmed {
+	if b.pos == b.end && b.measured {
 		b.r.Read(make([]byte, 1)) // finds the end
 	}
 	return b.r.Close()

@@ -58,7 +58,7 @@ func (w *worker) retry(ctx context.Context, err error) (again bool, _ error) {
 		return false, err
 	}
 	w.failures++
-	if (w.failures > 1 || !passing(err)) && w.d.dismiss() {
+	if (w.failures > 1 || !passing(err)) && w.d.dismiss(w) {
 		return false, nil
 	}
 	// The first connection has the transport's patience and no more.
@@ -146,9 +146,10 @@ func (w *worker) open(ctx context.Context, c *claim) (err error) {
 	return nil
 }
 
-// blame has a mirror no longer asked that answered and then brought nothing.
+// blame has a mirror no longer asked that answered and then brought nothing, or
+// twice nothing new.
 func (w *worker) blame() {
-	if w.body != nil && w.body.brought == 0 {
+	if w.body != nil && (w.body.brought == 0 || w.failures > 0) {
 		w.d.supply.drop(w.body.host)
 	}
 }

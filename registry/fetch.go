@@ -11,9 +11,27 @@ import (
 	"github.com/tareml/tare/blob"
 )
 
-// fetchAttempts is how often in a row a transfer may be cut without a byte of
-// progress.
-const fetchAttempts = 8
+const (
+	// fetchAttempts is how often in a row a transfer may be cut without progress.
+	fetchAttempts = 8
+
+	// refill is what counts as progress: if a byte did, each would be worth
+	// another eight requests.
+	refill = 64 << 10
+)
+
+// patience is what is left of it after failures.
+type patience struct {
+	failures int   // in a row
+	gained   int64 // bytes since then
+}
+
+// progress renews patience if there is enough of it.
+func (p *patience) progress(n int) {
+	if p.gained += int64(n); p.gained >= refill {
+		*p = patience{}
+	}
+}
 
 // Fetch opens a blob. The stream goes on by itself after the connection is cut,
 // and ends in io.EOF only if the bytes were the right ones.
@@ -82,10 +100,10 @@ type stream struct {
 
 	body         *body // nil between connections
 	offset, size int64
-	whole        bool  // ask for the whole blob and skip, ranges do not work
-	connected    bool  // once
-	failures     int   // since the last byte
-	last         error // the newest of those
+	whole        bool // ask for the whole blob and skip, ranges do not work
+	connected    bool // once
+	patience
+	last error // the newest of those
 }
 
 // start connects, so that a blob that cannot be had is known before it is read.
@@ -110,7 +128,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		n, err := s.body.Read(p)
 		if n > 0 {
 			s.offset += int64(n)
-			s.failures = 0
+			s.progress(n)
 		}
 		if err != nil {
 			s.last = s.cut(err)

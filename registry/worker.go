@@ -14,10 +14,10 @@ type worker struct {
 	hire func() // starts another
 	buf  []byte
 
-	body     *body // nil between responses
-	joined   bool  // it brought a byte
-	failures int   // since the last byte
-	unsaved  int64 // bytes
+	patience
+	body    *body // nil between responses
+	joined  bool  // it brought a byte
+	unsaved int64 // bytes
 }
 
 func newWorker(d *download, hire func()) *worker {
@@ -66,7 +66,7 @@ func (w *worker) retry(ctx context.Context, err error) (again bool, _ error) {
 		return false, err
 	}
 	if w.failures >= fetchAttempts {
-		return false, fmt.Errorf("gave up after %d attempts without a byte: %w", w.failures, err)
+		return false, fmt.Errorf("gave up after %d attempts in a row: %w", w.failures, err)
 	}
 	return true, w.d.client.sleep(ctx, backoff(w.failures))
 }
@@ -86,11 +86,11 @@ func (w *worker) fetch(ctx context.Context, c *claim) error {
 				return err
 			}
 		}
+		if err != nil && (err != io.EOF || c.pos < c.end && w.gained > 0) {
+			return cut(ctx, err)
+		}
 		if err == io.EOF {
 			break
-		}
-		if err != nil {
-			return cut(ctx, err)
 		}
 	}
 	return nil
@@ -98,7 +98,7 @@ func (w *worker) fetch(ctx context.Context, c *claim) error {
 
 // put writes what was read.
 func (w *worker) put(c *claim, p []byte) error {
-	w.failures = 0
+	w.progress(len(p))
 	if err := w.d.put(c, p); err != nil {
 		return err
 	}

@@ -339,7 +339,7 @@ func state(d digest.Digest, hashed int64, hash string, written ...extent) string
 }
 
 // stateOf is the state of a transfer of data that began with these bytes.
-func stateOf(t *testing.T, data, began []byte) string {
+func stateOf(t testing.TB, data, began []byte) string {
 	t.Helper()
 	v, err := blob.NewVerifier(describe("", data))
 	if err != nil {

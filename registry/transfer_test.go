@@ -25,7 +25,8 @@ type peer struct {
 	client *Client
 }
 
-// onPeers runs test against each kind of registry.
+// onPeers runs test against each kind of registry, both real ones as they are
+// deployed among them: over TLS, and with one of the two ways to let people in.
 func onPeers(t *testing.T, test func(*testing.T, peer)) {
 	t.Run("memory", func(t *testing.T) {
 		test(t, peer{testregistry.Memory(t).Host, newTestClient(t, Options{})})
@@ -34,21 +35,46 @@ func onPeers(t *testing.T, test func(*testing.T, peer)) {
 		test(t, peer{testregistry.Debian(t).Host, newTestClient(t, Options{})})
 	})
 	t.Run("debian with htpasswd", func(t *testing.T) {
-		host := testregistry.Debian(t, testregistry.WithAuth()).Host
-		client := newTestClient(t, Options{
-			Credentials: StaticCredentials(host, testregistry.Username, testregistry.Password, DockerCredentials()),
-		})
-		test(t, peer{host, client})
+		test(t, knownPeer(t, testregistry.Debian(t, testregistry.WithAuth()).Host, Options{}))
 	})
 	t.Run("bearer token", func(t *testing.T) {
 		tokens := &tokenServer{}
-		host := testregistry.Memory(t, tokens.wrap).Host
-		tokens.host = host
-		client := newTestClient(t, Options{
-			Credentials: StaticCredentials(host, testregistry.Username, testregistry.Password, DockerCredentials()),
-		})
-		test(t, peer{host, client})
+		tokens.host = testregistry.Memory(t, tokens.wrap).Host
+		test(t, knownPeer(t, tokens.host, Options{}))
 	})
+	t.Run("debian over TLS with tokens", func(t *testing.T) {
+		test(t, securePeer(t, testregistry.Debian, testregistry.WithTokens()))
+	})
+	t.Run("distribution over TLS with htpasswd", func(t *testing.T) {
+		test(t, securePeer(t, testregistry.Distribution, testregistry.WithAuth()))
+	})
+}
+
+// onAllPeers is onPeers with what each of the real ones does not get there.
+func onAllPeers(t *testing.T, test func(*testing.T, peer)) {
+	onPeers(t, test)
+	t.Run("debian over TLS with htpasswd", func(t *testing.T) {
+		test(t, securePeer(t, testregistry.Debian, testregistry.WithAuth()))
+	})
+	t.Run("distribution over TLS with tokens", func(t *testing.T) {
+		test(t, securePeer(t, testregistry.Distribution, testregistry.WithTokens()))
+	})
+}
+
+// knownPeer lets in the one user of a test registry.
+func knownPeer(t *testing.T, host string, o Options) peer {
+	t.Helper()
+	o.Credentials = StaticCredentials(host, testregistry.Username, testregistry.Password, DockerCredentials())
+	return peer{host, newTestClient(t, o)}
+}
+
+// securePeer is a registry with a certificate of an authority that the client
+// was told of, and that lets one user in.
+func securePeer(t *testing.T, start func(testing.TB, ...testregistry.Option) *testregistry.Registry, access testregistry.Option) peer {
+	t.Helper()
+	ca, cert, key := testregistry.SelfSigned(t)
+	reg := start(t, testregistry.WithTLS(cert, key), access)
+	return knownPeer(t, reg.Host, Options{TLS: TLSFiles{CA: []string{ca}}})
 }
 
 func (p peer) repo(t *testing.T, name string) *Repository {
@@ -64,7 +90,7 @@ func (p peer) push(t *testing.T, name string, src *memory, desc ocispec.Descript
 }
 
 func TestPushThenPull(t *testing.T) {
-	onPeers(t, func(t *testing.T, p peer) {
+	onAllPeers(t, func(t *testing.T, p peer) {
 		layers := [][]byte{randomBytes(5<<20+17, 1), randomBytes(100, 2), {}, randomBytes(100, 2)}
 		src := newMemory()
 		desc, manifest := src.artifact(t, layers...)

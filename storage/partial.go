@@ -57,9 +57,10 @@ type partial struct {
 // who wants the same content and can count on the bytes that it describes,
 // which a crash of the machine may have taken.
 type savedState struct {
-	Host  string `json:"host"`
-	Size  int64  `json:"size"`
-	State []byte `json:"state"`
+	Host   string `json:"host"`
+	Size   int64  `json:"size"`
+	Length int64  `json:"length"` // of the file at that time
+	State  []byte `json:"state"`
 }
 
 // ReadAt implements [io.ReaderAt].
@@ -72,6 +73,9 @@ func (p *partial) WriteAt(b []byte, off int64) (int, error) {
 		return 0, fmt.Errorf("%s: more than the declared %d bytes: %w", p.desc.Digest, p.desc.Size, blob.ErrMismatch)
 	}
 	n, err := p.data.WriteAt(b, off)
+	if errors.Is(err, errNoSpace) {
+		err = &hintError{err: err, hint: spaceHint}
+	}
 	if since := p.written.Add(int64(n)); since >= writebackEvery && p.written.CompareAndSwap(since, 0) {
 		startWriteback(p.data)
 	}
@@ -93,7 +97,7 @@ func (p *partial) Allocate(size int64) error {
 }
 
 // LoadState implements [blob.Sink]. State of another host or of another size,
-// or that a crash damaged, is none.
+// that a crash damaged, or whose bytes somebody cut off, is none.
 func (p *partial) LoadState() ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,7 +109,11 @@ func (p *partial) LoadState() ([]byte, error) {
 	if err := json.Unmarshal(data, &saved); err != nil {
 		return nil, nil
 	}
-	if saved.Host != p.host || saved.Size != p.desc.Size {
+	info, err := p.data.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if saved.Host != p.host || saved.Size != p.desc.Size || saved.Length > info.Size() {
 		return nil, nil
 	}
 	return saved.State, nil
@@ -115,7 +123,11 @@ func (p *partial) LoadState() ([]byte, error) {
 func (p *partial) SaveState(state []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	data := encode(savedState{Host: p.host, Size: p.desc.Size, State: state})
+	info, err := p.data.Stat()
+	if err != nil {
+		return err
+	}
+	data := encode(savedState{Host: p.host, Size: p.desc.Size, Length: info.Size(), State: state})
 	temp, path := p.path+stateNewSuffix, p.path+stateSuffix
 	if p.host == "" {
 		// Nobody will notice that there was a crash: the bytes must survive it.

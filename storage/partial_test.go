@@ -27,6 +27,7 @@ func TestState(t *testing.T) {
 		{name: "nothing", desc: desc, want: "state"},
 		{name: "other size", desc: ocispec.Descriptor{Digest: desc.Digest, Size: 5}},
 		{name: "data gone", desc: desc, happen: func(t *testing.T, path string) { check(t, os.Remove(path)) }},
+		{name: "cut off", desc: desc, happen: func(t *testing.T, path string) { check(t, os.Truncate(path, 1)) }},
 		{name: "damaged", desc: desc, happen: func(t *testing.T, path string) {
 			check(t, os.WriteFile(path+stateSuffix, make([]byte, 100), 0o644))
 		}},

@@ -5,7 +5,9 @@
 //	TARE_SOAK_SECONDS=3600 go test -timeout 0 ./internal/soak
 //
 // Builds are killed at random points, and sixteen workers build, tag, remove and
-// prune in one store at once. On Linux, as root and for as long as
+// prune in one store at once. Pulls from real registries are killed, interrupted,
+// robbed of their state, started many at a time, and outlive their tokens; what
+// they have sent again is bounded. On Linux, as root and for as long as
 // TARE_SOAK_SECONDS says, pulls run over a far, lossy and slow link between two
 // network namespaces, and are killed there, too. After each pass nothing may be
 // lost that had a name and nothing be left that has none. TARE is the binary to

@@ -3,11 +3,13 @@ package soak
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -76,10 +78,16 @@ func passSeed(t *testing.T) uint64 {
 	return seed
 }
 
+// patience is how long one command may take.
+const patience = 5 * time.Minute
+
+var errHangs = fmt.Errorf("not done after %v", patience)
+
 // machine is a store, a home and a binary that uses them.
 type machine struct {
 	dir  string
 	tare string
+	env  []string // besides what all have
 }
 
 func newMachine(t *testing.T) *machine {
@@ -94,22 +102,31 @@ func (m *machine) path(elem ...string) string {
 
 // command is a command line of tare.
 func (m *machine) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(m.tare, append([]string{"--progress=none"}, args...)...)
+	return m.commandContext(context.Background(), args...)
+}
+
+// commandContext is a command that is killed when ctx ends.
+func (m *machine) commandContext(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, m.tare, append([]string{"--progress=none"}, args...)...)
 	cmd.Dir = m.dir
 	cmd.Env = append(os.Environ(),
 		"HOME="+m.path("home"), "USERPROFILE="+m.path("home"), "LOCALAPPDATA="+m.path("cache"),
 		"XDG_CACHE_HOME="+m.path("cache"), "DOCKER_CONFIG="+m.path("docker"), "TARE_STORE="+m.path("store"))
+	cmd.Env = append(cmd.Env, m.env...)
 	return cmd
 }
 
-// run runs tare to its end and returns what it printed.
+// run runs tare to its end and returns what it printed. What takes longer than
+// anything can is killed.
 func (m *machine) run(args ...string) ([]byte, error) {
-	cmd := m.command(args...)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), patience, errHangs)
+	defer cancel()
+	cmd := m.commandContext(ctx, args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		err = fmt.Errorf("tare %s: %w\n%s", strings.Join(args, " "), err, stderr.Bytes())
+		err = fmt.Errorf("tare %s: %w\n%s", strings.Join(args, " "), errors.Join(err, context.Cause(ctx)), stderr.Bytes())
 	}
 	return out, err
 }
@@ -238,6 +255,16 @@ func noise(size int, seed ...uint64) []byte {
 	data := make([]byte, size)
 	rand.NewChaCha8(key).Read(data)
 	return data
+}
+
+// writeNoise writes a file that need not fit into memory.
+func writeNoise(path string, size int64, seed ...uint64) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyN(f, rand.NewChaCha8([32]byte(noise(32, seed...))), size)
+	return errors.Join(err, f.Close())
 }
 
 func must(t *testing.T, err error) {

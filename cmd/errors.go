@@ -25,6 +25,31 @@ const (
 
 var errInterrupted = errors.New("interrupted")
 
+// interrupted is what to say of err when the user had enough of it.
+func interrupted(err error) error {
+	var h *resumableError
+	if errors.As(err, &h) {
+		return &hintedError{errInterrupted, h.hint}
+	}
+	return errInterrupted
+}
+
+// resumableError says what an interruption leaves behind.
+type resumableError struct {
+	error
+	hint string
+}
+
+func (e *resumableError) Unwrap() error { return e.error }
+
+// resumable adds what to say if err is an interruption.
+func resumable(err error, hint string) error {
+	if err == nil {
+		return nil
+	}
+	return &resumableError{err, hint}
+}
+
 // usageError is a mistake in the words of a command.
 type usageError struct {
 	err     error

@@ -67,7 +67,7 @@ func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
 		return o.pullInto(cmd.Context(), store, repo, ref, art, o.transferOptions(reporter))
 	})
 	if err != nil {
-		return err
+		return resumable(err, "what came so far is kept: the same command goes on from there")
 	}
 	return printTransferred(cmd, o.format, "pulled", ref, art, reporter.Status())
 }

@@ -66,7 +66,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		err = &usageError{err: err, command: cmd.CommandPath()}
 	}
 	if ctx.Err() != nil {
-		err = errInterrupted
+		err = interrupted(err)
 	}
 	printError(stderr, err)
 	return exitCode(err)

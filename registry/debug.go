@@ -50,12 +50,12 @@ func (t *debugger) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
 	took := time.Since(start).Round(time.Millisecond)
 	if err != nil {
-		t.log.printf("< no answer: %s, %s (#%d)", err, took, id)
+		t.log.printf("< no answer: %s, %s (#%d)", shown(err), took, id)
 		return nil, err
 	}
 	t.log.printf("< %s, %s (#%d)", shownAnswer(resp), took, id)
 	resp.Body = &debuggedBody{ReadCloser: resp.Body, failed: func(n int64, err error) {
-		t.log.printf("< cut after %s: %s (#%d)", shownSize(n), err, id)
+		t.log.printf("< cut after %s: %s (#%d)", shownSize(n), shown(err), id)
 	}}
 	return resp, nil
 }

@@ -39,6 +39,7 @@ type problem struct {
 	kind   error // a sentinel, or nil
 	cause  error // or nil
 	hint   string
+	final  bool   // it is not worth trying again in this run
 	status int    // of the response, 0 if there was none
 	code   string // of the registry's error, if it gave one
 }
@@ -89,6 +90,9 @@ func hasStatus(err error, statuses ...int) bool {
 
 // passing says whether err may go away if the same is tried again.
 func passing(err error) bool {
+	if p, ok := errors.AsType[*problem](err); ok && p.final {
+		return false
+	}
 	return errors.Is(err, ErrUnreachable) || errors.Is(err, ErrUnavailable)
 }
 
@@ -116,11 +120,26 @@ func explain(ctx context.Context, err error) error {
 
 // unreachable is an error of the transport.
 func unreachable(err error) error {
-	text := err.Error()
+	text := shown(err)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		text = errCut.Error()
 	}
 	return &problem{text: printable(text), kind: ErrUnreachable, cause: err, hint: networkHint(err)}
+}
+
+// shown is the text of an error of the transport, without what a server said that
+// may be a secret of its own.
+func shown(err error) string {
+	text := err.Error()
+	for said, instead := range map[string]string{
+		"failed to parse Location header": "redirected to an address that cannot be read",
+		"malformed MIME header":           "the header of the answer cannot be read",
+	} {
+		if strings.Contains(text, said) {
+			return instead
+		}
+	}
+	return text
 }
 
 // innermost unwraps err to where it began.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -244,3 +245,38 @@ type fullSink struct{ *memorySink }
 
 func (*fullSink) WriteAt([]byte, int64) (int, error) { return 0, errKilled }
 func (*fullSink) SaveState([]byte) error             { return errKilled }
+
+// TestErrorsKeepTheSecretsOfServers: an address that cannot be read may be signed.
+func TestErrorsKeepTheSecretsOfServers(t *testing.T) {
+	for name, header := range map[string][2]string{
+		"location": {"Location", "https://bucket.example:x/?X-Signature=s3cret"},
+		"scheme":   {"Location", "gopher://bucket.example/?X-Signature=s3cret"},
+	} {
+		var debug strings.Builder
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(header[0], header[1])
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}))
+		defer server.Close()
+		repo := newTestRepository(t, newTestClient(t, Options{PlainHTTP: true, Debug: &debug}), server.Listener.Addr().String()+"/x")
+		_, err := repo.Download(t.Context(), describe("", []byte("x")), &memorySink{})
+		if err == nil || strings.Contains(err.Error(), "s3cret") || strings.Contains(debug.String(), "s3cret") {
+			t.Errorf("%s: %v\n%s", name, err, debug.String())
+		}
+	}
+}
+
+// TestComeBackTomorrow is not waited for, nor asked again and again.
+func TestComeBackTomorrow(t *testing.T) {
+	reg := fault.New(t)
+	art := reg.AddContent("models/x", fault.Random(engineSize, 1))
+	reg.Script(fault.Blob, fault.Cut(1<<20), fault.Busy(503, 86400).After(1).Always())
+	repo := newTestRepository(t, engineClient(t, reg, 1, Options{}), reg.Ref(art))
+	_, err := repo.Download(t.Context(), art.Layers[0], &memorySink{})
+	if !errors.Is(err, ErrUnavailable) || hintOf(err) == "" {
+		t.Errorf("%v, hint %q", err, hintOf(err))
+	}
+	if n := len(reg.RequestsOf(fault.Blob)); n != 2 {
+		t.Errorf("asked %d times", n)
+	}
+}

@@ -78,6 +78,7 @@ func refusal(resp *http.Response) error {
 	}
 	if wait := parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()); wait > maxRetryAfter {
 		p.hint = fmt.Sprintf("the registry asks to come back in %s", wait.Round(time.Minute))
+		p.final = true
 	}
 	return p
 }

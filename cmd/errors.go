@@ -42,11 +42,9 @@ type resumableError struct {
 
 func (e *resumableError) Unwrap() error { return e.error }
 
-// resumable adds what to say if err is an interruption.
+// resumable adds what to say if err turns out to be an interruption: only
+// interrupted looks at the hint.
 func resumable(err error, hint string) error {
-	if err == nil {
-		return nil
-	}
 	return &resumableError{err, hint}
 }
 

@@ -25,7 +25,7 @@ func (f *hostsFlags) registerHosts(cmd *cobra.Command) {
 // registerMirrors adds the flag of commands that fetch. It is parsed later: an
 // address may have a password in it, which the flag library would repeat.
 func (f *hostsFlags) registerMirrors(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.mirrors, "mirror", nil, "ask `HOST[=URL]` first; REGISTRY=URL is a\nmirror of that registry alone (repeatable)")
+	cmd.Flags().StringArrayVar(&f.mirrors, "mirror", nil, "ask `[REGISTRY=]URL` first: a mirror of that\nregistry, else of any (repeatable)")
 }
 
 // mirror is a --mirror.
@@ -48,7 +48,9 @@ func (f *hostsFlags) lookup() (func(name string) (registry.Hosts, error), error)
 	dir := f.hostsDir()
 	return func(name string) (hosts registry.Hosts, err error) {
 		if dir != "" {
-			hosts, err = registry.LoadHosts(dir, name)
+			if hosts, err = registry.LoadHosts(dir, name); err != nil {
+				return registry.Hosts{}, err
+			}
 		}
 		var first []registry.Host
 		for _, m := range mirrors {
@@ -57,7 +59,7 @@ func (f *hostsFlags) lookup() (func(name string) (registry.Hosts, error), error)
 			}
 		}
 		hosts.Mirrors = slices.Concat(first, hosts.Mirrors)
-		return hosts, err
+		return hosts, nil
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -39,6 +40,8 @@ func newGrain() grain {
 
 // partEnd is where the part that begins at start ends, such that so many
 // connections fit into the window twice. Parts end at multiples of their size.
+//
+// No part is shorter than half a size: it would be a crumb.
 func (g grain) partEnd(start int64, connections int) int64 {
 	size := min(max(g.minPart, g.window/int64(2*max(1, connections))), g.maxPart)
 	return (start + size*3/2) / size * size
@@ -69,8 +72,11 @@ func (r *Repository) download(ctx context.Context, desc ocispec.Descriptor, sink
 	}
 	for again := false; ; again = true {
 		proof, err := d.finish(ctx)
-		if !errors.Is(err, errWrong) || again {
+		if !errors.Is(err, errWrong) {
 			return proof, err
+		}
+		if forgetErr := d.forget(); again || forgetErr != nil {
+			return blob.Proof{}, errors.Join(err, forgetErr)
 		}
 		// Perhaps it was what was resumed from, or a mirror, or the ranges.
 		if err := d.restart(); err != nil {
@@ -100,6 +106,7 @@ type download struct {
 	changed  sync.Cond
 	verifier *blob.Verifier // of whoever set hashing
 	hashing  bool
+	savers   int     // wait for the hash, and come first
 	hashed   int64   // bytes from the start
 	written  extents // to the sink
 	taken    extents // written, or claimed by a worker
@@ -129,7 +136,7 @@ func (r *Repository) newDownload(desc ocispec.Descriptor, sink blob.Sink, report
 	d := &download{grain: r.client.grain, desc: desc, sink: sink, supply: supply, client: r.client, report: report, verifier: verifier}
 	d.changed.L = &d.mu
 	d.scaler = newScaler(d.start, max(1, min(d.most, int(desc.Size/d.minPart))))
-	d.whole = r.client.onlyWhole(r.ref.Registry)
+	d.whole = r.client.onlyWhole(supply.first())
 	return d, d.resume()
 }
 
@@ -142,7 +149,7 @@ func (d *download) finish(ctx context.Context) (blob.Proof, error) {
 	}
 	proof, err := d.verifier.Proof()
 	if err != nil {
-		return blob.Proof{}, errors.Join(&wrongError{err}, d.forget())
+		return blob.Proof{}, &wrongError{err}
 	}
 	return proof, nil
 }
@@ -187,7 +194,11 @@ func (d *download) hashBehind(ctx context.Context) error {
 		n, err := d.sink.ReadAt(buf[:min(next.size(), d.buffer)], next.Start)
 		if n == 0 {
 			d.unhash()
-			return fmt.Errorf("%w: reading what was written: %w", errWrong, err)
+			err = fmt.Errorf("reading back byte %d: %w", next.Start, err)
+			if errors.Is(err, io.EOF) { // somebody cut it off
+				err = &wrongError{err}
+			}
+			return err
 		}
 		if err := d.hash(buf[:n]); err != nil {
 			return err
@@ -207,7 +218,7 @@ func (d *download) unhashed(ctx context.Context) (extent, error) {
 			return extent{}, ctx.Err()
 		case d.hashed == d.desc.Size:
 			return extent{}, nil
-		case !d.hashing && next.size() > 0:
+		case !d.hashing && d.savers == 0 && next.size() > 0:
 			d.hashing = true
 			return next, nil
 		}
@@ -374,7 +385,7 @@ func (d *download) put(c *claim, p []byte) error {
 func (d *download) wrote(c *claim, n int64) (mine bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	mine = !d.hashing && d.hashed == c.pos
+	mine = !d.hashing && d.savers == 0 && d.hashed == c.pos
 	d.hashing = d.hashing || mine
 	d.written = d.written.add(extent{c.pos, c.pos + n})
 	c.pos += n
@@ -400,9 +411,9 @@ func (d *download) allocate() error {
 	return nil
 }
 
-// alone makes w the only worker, unless another is: it asked for a range and did
-// not get it. It is false if w did not ask for one.
-func (d *download) alone(w *worker) bool {
+// goAlone makes w the only worker, unless another is: it asked host for a range
+// and did not get it. It is false if w was alone already.
+func (d *download) goAlone(w *worker, host string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.lone == w {
@@ -410,7 +421,7 @@ func (d *download) alone(w *worker) bool {
 	}
 	if !d.whole {
 		d.whole, d.lone = true, w
-		d.client.servesWhole(d.supply.repo.ref.Registry)
+		d.client.servesWhole(host)
 		d.changed.Broadcast()
 	}
 	return true

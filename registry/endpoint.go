@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -52,18 +53,23 @@ func (e endpoint) context(ctx context.Context, repository string, actions ...str
 
 // origin is the registry itself.
 func (r *Repository) origin(ctx context.Context) (endpoint, error) {
-	hosts, err := r.client.hostsOf(r.ref.Registry)
+	return r.client.origin(ctx, r.ref)
+}
+
+// origin is the registry of ref itself.
+func (c *Client) origin(ctx context.Context, ref Reference) (endpoint, error) {
+	hosts, err := c.hostsOf(ref.Registry)
 	if err != nil {
 		return endpoint{}, err
 	}
 	if hosts.Server.URL != "" {
-		return newEndpoint(hosts.Server, r.ref.Registry)
+		return newEndpoint(hosts.Server, ref.Registry)
 	}
-	scheme, err := r.client.scheme(ctx, r.ref.host())
+	scheme, err := c.scheme(ctx, ref.host())
 	if err != nil {
 		return endpoint{}, err
 	}
-	return endpoint{base: scheme + "://" + r.ref.host() + "/v2", host: r.ref.host()}, nil
+	return endpoint{base: scheme + "://" + ref.host() + "/v2", host: ref.host()}, nil
 }
 
 // mirrors are those that may be asked before the registry.
@@ -86,6 +92,24 @@ func (r *Repository) mirrors(may func(Host) bool) ([]endpoint, error) {
 	return all, nil
 }
 
+// passedOver is why mirrors were, for whoever then hears of an error.
+type passedOver []string
+
+// note remembers err, and gives up on a mirror that did not work at all.
+func (p *passedOver) note(c *Client, mirror endpoint, err error) {
+	*p = append(*p, fmt.Sprintf("mirror %s: %v", mirror.host, err))
+	if errors.Is(err, ErrUnreachable) || errors.Is(err, ErrUnavailable) {
+		c.giveUp(mirror.host)
+	}
+}
+
+func (p passedOver) explain(err error) error {
+	if err == nil || len(p) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w (before that, %s)", err, strings.Join(p, "; "))
+}
+
 // directory remembers who answers for which registry, and who does not answer.
 type directory struct {
 	look  func(registry string) (Hosts, error) // or nil
@@ -93,8 +117,8 @@ type directory struct {
 
 	mu    sync.Mutex
 	known map[string]Hosts // by registry
-	gone  map[string]bool  // mirrors, by host, that could not be reached
-	whole map[string]bool  // registries that do not serve ranges
+	gone  map[string]bool  // mirrors, by host, that did not work
+	whole map[string]bool  // hosts that do not serve ranges
 }
 
 func newDirectory(look func(string) (Hosts, error), pools *pools) *directory {
@@ -134,11 +158,10 @@ func (d *directory) giveUp(host string) { d.note(d.gone, host) }
 
 func (d *directory) givenUp(host string) bool { return d.noted(d.gone, host) }
 
-// servesWhole notes that a registry, or somebody who answers for it, does not
-// serve ranges.
-func (d *directory) servesWhole(registry string) { d.note(d.whole, registry) }
+// servesWhole notes that a host does not serve ranges.
+func (d *directory) servesWhole(host string) { d.note(d.whole, host) }
 
-func (d *directory) onlyWhole(registry string) bool { return d.noted(d.whole, registry) }
+func (d *directory) onlyWhole(host string) bool { return d.noted(d.whole, host) }
 
 func (d *directory) note(m map[string]bool, name string) {
 	d.mu.Lock()

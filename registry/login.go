@@ -52,15 +52,16 @@ func (c *Client) Login(ctx context.Context, registry, username, password string)
 
 // ping asks for the root of the API with these credentials and no cache.
 func (c *Client) ping(ctx context.Context, ref Reference, cred auth.Credential) error {
-	scheme, err := c.scheme(ctx, ref.host())
+	origin, err := c.origin(ctx, ref)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(withScheme(ctx, scheme), http.MethodGet, scheme+"://"+ref.host()+"/v2/", nil)
+	scheme, _, _ := strings.Cut(origin.base, "://")
+	req, err := http.NewRequestWithContext(withScheme(ctx, scheme), http.MethodGet, origin.base+"/", nil)
 	if err != nil {
 		return err
 	}
-	client := &auth.Client{Client: c.auth.Client, ClientID: c.auth.ClientID, Credential: auth.StaticCredential(ref.host(), cred)}
+	client := &auth.Client{Client: c.auth.Client, ClientID: c.auth.ClientID, Credential: auth.StaticCredential(origin.host, cred)}
 	resp, err := client.Do(req)
 	if err != nil {
 		return explain(ctx, err)

@@ -53,29 +53,29 @@ func (r *Repository) manifest(ctx context.Context, ref Reference) (ocispec.Descr
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
+	var passed passedOver
 	for _, mirror := range mirrors {
-		desc, data, err := r.askManifest(ctx, mirror, ref)
+		desc, data, err := r.askManifest(ctx, mirror, ref.Target(), ref.Digest)
 		if err == nil || ctx.Err() != nil {
 			return desc, data, err
 		}
-		if passing(err) {
-			r.client.giveUp(mirror.host)
-		}
+		passed.note(r.client, mirror, err)
 	}
 	origin, err := r.origin(ctx)
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
-	return r.askManifest(ctx, origin, ref)
+	desc, data, err := r.askManifest(ctx, origin, ref.Target(), ref.Digest)
+	return desc, data, passed.explain(err)
 }
 
-// askManifest asks one host, again if it is cut off.
-func (r *Repository) askManifest(ctx context.Context, e endpoint, ref Reference) (ocispec.Descriptor, []byte, error) {
+// askManifest asks one host what target is, again if it is cut off.
+func (r *Repository) askManifest(ctx context.Context, e endpoint, target string, want digest.Digest) (ocispec.Descriptor, []byte, error) {
 	ctx = e.context(ctx, r.ref.Repository, auth.ActionPull)
 	for attempt := 1; ; attempt++ {
-		resp, data, err := r.getManifest(ctx, e, ref.Target())
+		resp, data, err := r.getManifest(ctx, e, target)
 		if err == nil {
-			desc, err := describeManifest(resp.Header, data, ref.Digest)
+			desc, err := describeManifest(resp.Header, data, want)
 			return desc, data, err
 		}
 		if attempt == manifestAttempts || e.mirror || !errors.Is(err, errCut) {
@@ -172,10 +172,7 @@ func (r *Repository) putManifest(ctx context.Context, desc ocispec.Descriptor, m
 	if err := store.Manifests().PushReference(ctx, desc, bytes.NewReader(manifest), target); err != nil {
 		return explain(ctx, err)
 	}
-	got, err := store.Manifests().Resolve(ctx, target)
-	if _, refused := errors.AsType[*problem](err); err != nil && !refused {
-		got, _, err = r.manifest(ctx, r.ref) // the answer to the HEAD lacked a header
-	}
+	got, err := r.resolve(ctx, store, target)
 	if err != nil {
 		return fmt.Errorf("checking %s: %w", target, explain(ctx, err))
 	}
@@ -183,6 +180,21 @@ func (r *Repository) putManifest(ctx context.Context, desc ocispec.Descriptor, m
 		return fmt.Errorf("%s points to %s, not to the %s that was pushed: %w", target, got.Digest, desc.Digest, blob.ErrMismatch)
 	}
 	return nil
+}
+
+// resolve asks the registry itself what target is. The answer to a HEAD may lack
+// the digest: then the manifest is fetched.
+func (r *Repository) resolve(ctx context.Context, store *remote.Repository, target string) (ocispec.Descriptor, error) {
+	got, err := store.Manifests().Resolve(ctx, target)
+	if _, answered := errors.AsType[*problem](err); err == nil || answered {
+		return got, err
+	}
+	origin, err := r.origin(ctx)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	got, _, err = r.askManifest(ctx, origin, target, "")
+	return got, err
 }
 
 // oras returns the repository as oras-go has it.
@@ -225,6 +237,7 @@ func (r *Repository) request(ctx context.Context, method, path string) (*http.Re
 }
 
 // scoped makes the first token one that is good for all these actions.
-func (r *Repository) scoped(ctx context.Context, actions ...string) context.Context {
-	return auth.AppendScopesForHost(ctx, r.ref.host(), auth.ScopeRepository(r.ref.Repository, actions...))
+func (r *Repository) scoped(ctx context.Context, actions ...string) (context.Context, error) {
+	origin, err := r.origin(ctx)
+	return origin.context(ctx, r.ref.Repository, actions...), err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tareml/tare/blob"
 	fault "github.com/tareml/tare/internal/faultregistry"
+	"github.com/tareml/tare/internal/testregistry"
 )
 
 // mirrored is a registry with mirrors, and a client that knows of them.
@@ -237,6 +238,44 @@ func TestHostsThatCannotBeRead(t *testing.T) {
 	client := newTestClient(t, Options{Hosts: func(string) (Hosts, error) { return Hosts{}, bad }})
 	repo := newTestRepository(t, client, "registry.invalid/models/x:v1")
 	if _, _, err := repo.Manifest(t.Context(), repo.ref); !errors.Is(err, bad) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestServerElsewhere is pushed to with the credentials of where it is, and
+// checked there: a mirror's word is not asked for.
+func TestServerElsewhere(t *testing.T) {
+	server := testregistry.Debian(t, testregistry.WithAuth()).Host
+	stale := fault.New(t)
+	stale.Add("models/x", []byte("old"))
+	hosts := Hosts{
+		Server:  Host{URL: "http://" + server + "/v2", Pull: true, Resolve: true},
+		Mirrors: []Host{{URL: stale.URL + "/v2", Pull: true, Resolve: true}},
+	}
+	client := newTestClient(t, Options{
+		Hosts:       func(string) (Hosts, error) { return hosts, nil },
+		Credentials: StaticCredentials(server, testregistry.Username, testregistry.Password, DockerCredentials()),
+	})
+	src := newMemory()
+	desc, manifest := src.artifact(t, randomBytes(1000, 1))
+	repo := newTestRepository(t, client, "registry.invalid/models/x:v1")
+	if err := repo.Push(t.Context(), desc, manifest, src, TransferOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(stale.Requests()); n > 0 {
+		t.Errorf("a mirror was asked %d times", n)
+	}
+	if _, err := client.Login(t.Context(), "registry.invalid", testregistry.Username, "wrong"); !errors.Is(err, ErrDenied) {
+		t.Errorf("%v, want the server that hosts.toml names to be asked", err)
+	}
+}
+
+// TestMirrorsErrorsAreTold when the registry fails too.
+func TestMirrorsErrorsAreTold(t *testing.T) {
+	m := newMirrored(t, nil)
+	always(m.mirrors[0], fault.Manifest, fault.Status(401))
+	m.origin.Close()
+	if err := m.pull(t); err == nil || !strings.Contains(err.Error(), "mirror "+m.mirrors[0].Host+": ") {
 		t.Errorf("%v", err)
 	}
 }

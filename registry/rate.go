@@ -65,10 +65,13 @@ func (t *paced) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil && req.Body != http.NoBody {
 		slow := req.WithContext(ctx)
 		slow.Body = t.slow(ctx, req.Body)
-		if req.GetBody != nil {
+		if again := req.GetBody; again != nil {
 			slow.GetBody = func() (io.ReadCloser, error) {
-				body, err := req.GetBody()
-				return t.slow(ctx, body), err
+				body, err := again()
+				if err != nil {
+					return nil, err
+				}
+				return t.slow(ctx, body), nil
 			}
 		}
 		req = slow

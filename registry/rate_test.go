@@ -130,3 +130,28 @@ func TestOurOwnWaitIsNoStall(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestPacedBodyCanBeHadAgain is what net/http does on a connection that had died.
+func TestPacedBodyCanBeHadAgain(t *testing.T) {
+	opened := 0
+	req, err := http.NewRequest(http.MethodPut, "http://registry.invalid", strings.NewReader("body"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := req.GetBody
+	req.GetBody = func() (io.ReadCloser, error) { opened++; return again() }
+	rt := &paced{pacer: &pacer{rate: 1 << 30}, next: roundTripper(func(req *http.Request) (*http.Response, error) {
+		body, err := req.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		got, err := io.ReadAll(body)
+		if string(got) != "body" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		return answer(http.StatusOK), nil
+	})}
+	if _, err := rt.RoundTrip(req); err != nil || opened != 1 {
+		t.Errorf("%v, opened %d times", err, opened)
+	}
+}

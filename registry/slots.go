@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// maxConnections is how many connections all transfers of a client have
-	// together, and maxPerBlob how many one blob may have of them.
+	// maxConnections is how many connections the downloads of a client have
+	// together, and maxPerBlob how many one of them may have.
 	maxConnections = 16
 	maxPerBlob     = 8
 
@@ -39,9 +39,14 @@ func (s *slots) acquire(ctx context.Context) error {
 		if ok {
 			return nil
 		}
+		timer := time.NewTimer(growEvery)
 		select {
 		case <-freed:
+		case <-timer.C: // there may be one more
 		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
@@ -75,12 +80,12 @@ func (s *slots) release() {
 	s.freed = make(chan struct{})
 }
 
-// shrink halves the number of slots. Those who have one too many find out by
+// shrink leaves half of the slots that are in use. Those who have one too many find out by
 // [slots.over].
 func (s *slots) shrink() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if time.Since(s.changed) < shrinkEvery {
+	if s.used < 2 || time.Since(s.changed) < shrinkEvery {
 		return
 	}
 	s.most = max(1, min(s.most, s.used)/2)

@@ -69,9 +69,12 @@ func (d *download) save() error {
 func (d *download) state() (downloadState, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.savers++
 	for d.hashing {
 		d.changed.Wait()
 	}
+	d.savers--
+	d.changed.Broadcast()
 	hash, err := d.verifier.MarshalBinary()
 	return downloadState{Digest: d.desc.Digest, Written: slices.Clone(d.written), Hashed: d.hashed, Hash: hash}, err
 }
@@ -89,10 +92,8 @@ func (d *download) restart() (err error) {
 	d.supply.onlyOrigin()
 	d.whole, d.lone = true, nil
 	d.hashed, d.written, d.taken = 0, nil, nil
-	if d.verifier, err = blob.NewVerifier(d.desc); err != nil {
-		return err
-	}
-	return d.forget()
+	d.verifier, err = blob.NewVerifier(d.desc)
+	return err
 }
 
 // forget takes back what was reported and saved.

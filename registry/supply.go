@@ -43,21 +43,29 @@ func (s *supply) open(ctx context.Context, want extent, whole bool) (*body, erro
 	if whole {
 		want = extent{0, s.desc.Size}
 	}
+	var passed passedOver
 	for _, mirror := range s.worthAsking() {
 		b, err := s.ask(ctx, mirror, want)
 		if err == nil || ctx.Err() != nil {
 			return b, err
 		}
 		s.drop(mirror.host)
-		if passing(err) {
-			s.repo.client.giveUp(mirror.host)
-		}
+		passed.note(s.repo.client, mirror, err)
 	}
 	origin, err := s.repo.origin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return s.ask(ctx, origin, want)
+	b, err := s.ask(ctx, origin, want)
+	return b, passed.explain(err)
+}
+
+// first is the host that is asked first.
+func (s *supply) first() string {
+	for _, mirror := range s.worthAsking() {
+		return mirror.host
+	}
+	return s.repo.ref.host()
 }
 
 func (s *supply) worthAsking() []endpoint {

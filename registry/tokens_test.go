@@ -87,7 +87,11 @@ func (r *expiringRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (r *expiringRegistry) ask(t *testing.T, client *Client) {
 	t.Helper()
 	repo := newTestRepository(t, client, r.host+"/x")
-	req, err := repo.request(repo.scoped(t.Context(), auth.ActionPull), http.MethodGet, "blobs/x")
+	ctx, err := repo.scoped(t.Context(), auth.ActionPull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := repo.request(ctx, http.MethodGet, "blobs/x")
 	if err != nil {
 		t.Fatal(err)
 	}

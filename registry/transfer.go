@@ -113,7 +113,9 @@ func (r *Repository) Push(ctx context.Context, desc ocispec.Descriptor, manifest
 	if err != nil {
 		return r.pushing(desc, err)
 	}
-	ctx = r.scoped(ctx, "pull", "push")
+	if ctx, err = r.scoped(ctx, "pull", "push"); err != nil {
+		return r.pushing(desc, err)
+	}
 	err = o.each(ctx, blobs, func(ctx context.Context, desc ocispec.Descriptor) error {
 		return r.deliver(ctx, desc, src, o)
 	})

@@ -47,7 +47,9 @@ func (r *Repository) upload(ctx context.Context, desc ocispec.Descriptor, open f
 	if _, err := blob.NewVerifier(desc); err != nil {
 		return false, err
 	}
-	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
+	if ctx, err = r.scoped(ctx, auth.ActionPull, auth.ActionPush); err != nil {
+		return false, err
+	}
 	if present, err := r.has(ctx, desc); present || err != nil {
 		return present, err
 	}
@@ -152,7 +154,11 @@ func checkStored(resp *http.Response, want digest.Digest) error {
 // sendBody sends req with credentials if it goes to the registry itself, and
 // without if it goes elsewhere.
 func (r *Repository) sendBody(req *http.Request) (*http.Response, error) {
-	if canonical(req.URL) == canonical(&url.URL{Scheme: req.URL.Scheme, Host: r.ref.host()}) {
+	origin, err := r.origin(req.Context())
+	if err != nil {
+		return nil, err
+	}
+	if canonical(req.URL) == canonical(&url.URL{Scheme: req.URL.Scheme, Host: origin.host}) {
 		return r.client.do(req)
 	}
 	return r.client.doPlain(req)

@@ -47,12 +47,12 @@ func (w *worker) run(ctx context.Context) error {
 }
 
 // retry says whether to go on after err, and waits until it is time to. The last
-// worker is patient. Any other goes, and leaves its work to those who get
-// through.
+// worker is patient. Any other tries once more and then goes, and leaves its work
+// to those who get through.
 func (w *worker) retry(ctx context.Context, err error) (again bool, _ error) {
 	_, remote := errors.AsType[*problem](err)
 	switch {
-	case errors.Is(err, errRange) && w.d.alone(w):
+	case errors.Is(err, errRange) && w.d.goAlone(w, w.d.supply.repo.ref.host()):
 		return true, nil
 	case ctx.Err() != nil || !remote:
 		return false, err
@@ -86,11 +86,11 @@ func (w *worker) fetch(ctx context.Context, c *claim) error {
 				return err
 			}
 		}
-		if err != nil && (err != io.EOF || c.pos < c.end && w.gained > 0) {
-			return cut(ctx, err)
+		if err == io.EOF && (c.pos == c.end || w.body.brought >= refill) {
+			return nil
 		}
-		if err == io.EOF {
-			break
+		if err != nil { // also a range that is so short that many of them would be asked for
+			return cut(ctx, err)
 		}
 	}
 	return nil
@@ -113,14 +113,15 @@ func (w *worker) put(c *claim, p []byte) error {
 // position brings the body to the start of c. If it ends up elsewhere the claim
 // was not the right one.
 func (w *worker) position(ctx context.Context, c *claim) error {
-	if w.body == nil || !w.body.leadsTo(c.pos, w.d.isLone(w)) {
+	lone := w.d.isLone(w)
+	if w.body == nil || !w.body.leadsTo(c.pos, lone) {
 		w.close()
 		if err := w.open(ctx, c); err != nil {
 			return err
 		}
 	}
-	if w.body.pos < c.pos && !w.d.isLone(w) {
-		w.d.alone(w) // a range was asked for
+	if w.body.pos < c.pos && !lone {
+		w.d.goAlone(w, w.body.host) // a range was asked for
 		return nil
 	}
 	if err := w.body.skipTo(c.pos); err != nil {

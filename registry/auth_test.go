@@ -187,7 +187,7 @@ func TestDockerHubHasItsOwnKey(t *testing.T) {
 	if err := os.WriteFile(config, []byte(`{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"}}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cred, err := client.auth.Credential(t.Context(), parse(t, "ai/smollm2").host())
+	cred, err := client.auth.credential(t.Context(), parse(t, "ai/smollm2").host())
 	if err != nil || cred != (auth.Credential{Username: "a", Password: "b"}) {
 		t.Errorf("%v, %v", cred, err)
 	}

@@ -14,8 +14,6 @@ import (
 	"syscall"
 
 	"oras.land/oras-go/v2/errdef"
-	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/tareml/tare/blob"
 )
@@ -105,12 +103,6 @@ func explain(ctx context.Context, err error) error {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
-	if token, ok := errors.AsType[*errcode.ErrorResponse](err); ok {
-		return explainToken(token)
-	}
-	if errors.Is(err, auth.ErrBasicCredentialNotFound) {
-		return &problem{text: "the registry asks for credentials", kind: ErrDenied, status: http.StatusUnauthorized}
-	}
 	outer, ok := errors.AsType[*url.Error](err)
 	if !ok {
 		return &problem{text: printable(innermost(err).Error())}
@@ -151,17 +143,6 @@ func innermost(err error) error {
 		}
 		err = next
 	}
-}
-
-// explainToken is for the answers of token services, which oras-go reads.
-func explainToken(e *errcode.ErrorResponse) error {
-	var first errcode.Error
-	if len(e.Errors) > 0 {
-		first = e.Errors[0]
-	}
-	p := newResponseProblem(e.StatusCode, first.Code, first.Message)
-	p.text = "token service: " + p.text
-	return p
 }
 
 func networkHint(err error) string {

@@ -56,13 +56,11 @@ func (c *Client) ping(ctx context.Context, ref Reference, cred auth.Credential) 
 	if err != nil {
 		return err
 	}
-	scheme, _, _ := strings.Cut(origin.base, "://")
-	req, err := http.NewRequestWithContext(withScheme(ctx, scheme), http.MethodGet, origin.base+"/", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, origin.base+"/", nil)
 	if err != nil {
 		return err
 	}
-	client := &auth.Client{Client: c.auth.Client, ClientID: c.auth.ClientID, Credential: auth.StaticCredential(origin.host, cred)}
-	resp, err := client.Do(req)
+	resp, err := newAuthenticator(c.auth.Client, auth.StaticCredential(origin.host, cred)).Do(req)
 	if err != nil {
 		return explain(ctx, err)
 	}

@@ -221,7 +221,7 @@ type orasClient struct{ client *Client }
 
 func (c orasClient) Do(req *http.Request) (*http.Response, error) {
 	if strings.Contains(req.URL.Path, "/referrers/") {
-		return c.client.authorized(req)
+		return c.client.auth.Do(req)
 	}
 	return c.client.do(req)
 }

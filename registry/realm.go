@@ -3,10 +3,11 @@ package registry
 import (
 	"context"
 	"fmt"
-	"iter"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
 // schemeKey is where a context has the scheme of the registry that it serves.
@@ -21,28 +22,17 @@ func withScheme(ctx context.Context, scheme string) context.Context {
 func secure(ctx context.Context) bool { return ctx.Value(schemeKey{}) == "https" }
 
 // realmGuard keeps the credentials of registries that speak TLS from going
-// anywhere in the clear. A registry that asks for that is refused.
+// anywhere in the clear, however such a request came about.
 type realmGuard struct{ next http.RoundTripper }
 
 func (t *realmGuard) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !secure(req.Context()) {
-		return t.next.RoundTrip(req)
-	}
-	if req.URL.Scheme != "https" && mayHoldSecrets(req) {
+	if secure(req.Context()) && req.URL.Scheme != "https" && mayHoldSecrets(req) {
 		if req.Body != nil {
 			req.Body.Close()
 		}
 		return nil, inTheClear(req.URL)
 	}
-	resp, err := t.next.RoundTrip(req)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
-		return resp, err
-	}
-	if realm := realmOf(resp.Header.Get("WWW-Authenticate")); realm != nil && realm.Scheme == "http" {
-		discard(resp)
-		return nil, inTheClear(realm)
-	}
-	return resp, nil
+	return t.next.RoundTrip(req)
 }
 
 func (t *realmGuard) CloseIdleConnections() { closeIdle(t.next) }
@@ -50,53 +40,89 @@ func (t *realmGuard) CloseIdleConnections() { closeIdle(t.next) }
 // mayHoldSecrets says whether there are credentials in the header of req, or may
 // be in its body: that is where OAuth has them.
 func mayHoldSecrets(req *http.Request) bool {
-	return req.Header.Get("Authorization") != "" || req.Body != nil && req.Body != http.NoBody
+	return req.Header.Get("Authorization") != "" || hasBody(req)
 }
+
+func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
 
 // inTheClear refuses to send credentials to u, which may be no proper address.
 func inTheClear(u *url.URL) error {
 	return &problem{
-		text: fmt.Sprintf("credentials of a registry with TLS would go to %q, without TLS", printable(u.Scheme+"://"+u.Host)),
+		text: fmt.Sprintf("credentials that are sent over TLS would go to %q, without TLS", printable(u.Scheme+"://"+u.Host)),
 		kind: ErrDenied,
 		hint: "nothing was sent there; whoever runs the registry can give its token service an https address",
 	}
 }
 
-// realmOf finds the address of the token service in a challenge. It is nil if
-// there is none.
-func realmOf(challenge string) *url.URL {
-	scheme, params, _ := strings.Cut(strings.TrimSpace(challenge), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return nil
-	}
-	for name, value := range parameters(params) {
-		if name != "realm" {
-			continue
-		}
-		if u, err := url.Parse(value); err == nil && u.Host != "" {
-			return u
-		}
-	}
-	return nil
+// The schemes of challenges that can be met.
+const (
+	basic  = "basic"
+	bearer = "bearer"
+)
+
+// challenge is what a server wants to see, in a WWW-Authenticate header.
+type challenge struct {
+	scheme                string // in lower case
+	realm, service, scope string
 }
 
-// parameters yields the names and values in the rest of a challenge, up to the
-// first that is malformed.
-func parameters(s string) iter.Seq2[string, string] {
-	return func(yield func(name, value string) bool) {
-		for {
-			name, rest, ok := strings.Cut(strings.TrimLeft(s, " \t,"), "=")
-			if !ok {
-				return
-			}
-			var value string
-			if value, s, ok = parameterValue(strings.TrimLeft(rest, " \t")); !ok {
-				return
-			}
-			if !yield(strings.ToLower(strings.TrimSpace(name)), value) {
-				return
+// widened is the challenge for a token that is good for these scopes as well. A
+// password knows no scopes.
+func (c challenge) widened(scopes string) challenge {
+	if c.scheme == basic {
+		return c
+	}
+	c.scope = strings.Join(auth.CleanScopes(strings.Fields(scopes+" "+c.scope)), " ")
+	return c
+}
+
+// demanded picks the challenge to meet: for a token, else for a password.
+func demanded(header http.Header) (picked challenge, ok bool) {
+	for _, value := range header.Values("WWW-Authenticate") {
+		for _, c := range parseChallenges(value) {
+			switch c.scheme {
+			case bearer:
+				return c, true
+			case basic:
+				picked, ok = challenge{scheme: basic}, true
 			}
 		}
+	}
+	return picked, ok
+}
+
+// parseChallenges reads what is in one header, up to what is malformed.
+func parseChallenges(s string) (all []challenge) {
+	for {
+		s = strings.TrimLeft(s, " \t,")
+		end := strings.IndexAny(s+",", " \t,=\"")
+		name, rest := strings.ToLower(s[:end]), strings.TrimLeft(s[end:], " \t")
+		rest, isParameter := strings.CutPrefix(rest, "=")
+		switch {
+		case name == "" || isParameter && len(all) == 0:
+			return all
+		case !isParameter:
+			all = append(all, challenge{scheme: name})
+			s = rest
+			continue
+		}
+		value, rest, ok := parameterValue(strings.TrimLeft(rest, " \t"))
+		if !ok {
+			return all
+		}
+		all[len(all)-1].set(name, value)
+		s = rest
+	}
+}
+
+func (c *challenge) set(name, value string) {
+	switch name {
+	case "realm":
+		c.realm = value
+	case "service":
+		c.service = value
+	case "scope":
+		c.scope = value
 	}
 }
 

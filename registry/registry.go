@@ -52,7 +52,6 @@ import (
 	"sync"
 	"time"
 
-	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 )
 
@@ -106,7 +105,7 @@ type Client struct {
 	slots     *slots
 	grain     grain
 	store     credentials.Store
-	auth      *auth.Client
+	auth      *authenticator
 	sleep     func(context.Context, time.Duration) error
 	plainHTTP bool
 
@@ -148,12 +147,8 @@ func newClient(o Options, pools *pools) *Client {
 	}
 	c.directory = newDirectory(o.Hosts, pools)
 	transport := newTransport(o, pools, c.slots.shrink)
-	c.auth = &auth.Client{
-		Client:     &http.Client{Transport: transport, CheckRedirect: checkRedirect},
-		Cache:      newTokenCache(),
-		ClientID:   "tare",
-		Credential: credentialFunc(o.Credentials),
-	}
+	client := &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+	c.auth = newAuthenticator(client, credentialFunc(o.Credentials))
 	return c
 }
 

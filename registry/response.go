@@ -22,7 +22,7 @@ const (
 // do sends req with the credentials of its host. Anything but success is an
 // error, and the body is closed.
 func (c *Client) do(req *http.Request) (*http.Response, error) {
-	resp, err := c.authorized(req)
+	resp, err := c.auth.Do(req)
 	if err == nil {
 		err = refusal(resp)
 	} else {
@@ -34,12 +34,6 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// authorized sends req with the credentials of its host, and marks it so that
-// they go nowhere else in the clear.
-func (c *Client) authorized(req *http.Request) (*http.Response, error) {
-	return c.auth.Do(req.WithContext(withScheme(req.Context(), req.URL.Scheme)))
-}
-
 // adviseLogin adds the hint that depends on whether credentials were there. A
 // refusal by a host that the registry redirected to is not about credentials.
 func (c *Client) adviseLogin(req *http.Request, resp *http.Response, err error) error {
@@ -47,16 +41,16 @@ func (c *Client) adviseLogin(req *http.Request, resp *http.Response, err error) 
 	if !ok || p.kind != ErrDenied || p.hint != "" || (resp != nil && resp.Request.URL.Host != req.URL.Host) {
 		return err
 	}
-	host := req.URL.Host
-	cred, credErr := c.auth.Credential(req.Context(), host)
+	advised, host := *p, req.URL.Host // others may have been given the same error
+	cred, credErr := c.auth.credential(req.Context(), host)
 	switch {
 	case credErr != nil:
 	case cred.Username == "" && cred.RefreshToken == "" && cred.AccessToken == "":
-		p.hint = "tare login " + registryOf(host)
+		advised.hint = "tare login " + registryOf(host)
 	case p.status == http.StatusUnauthorized:
-		p.hint = fmt.Sprintf("the credentials for %[1]s were refused: tare login %[1]s", registryOf(host))
+		advised.hint = fmt.Sprintf("the credentials for %[1]s were refused: tare login %[1]s", registryOf(host))
 	}
-	return p
+	return &advised
 }
 
 // refusal is nil for a success. Otherwise it reads and closes the body.

@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
@@ -27,141 +27,175 @@ const (
 	// those that last less it is a tenth of their life.
 	renewAhead = 30 * time.Second
 
-	// maxTokenAnswer is how much of a token service's answer is looked at.
+	// maxTokenAnswer is how much of a token service's answer is read.
 	maxTokenAnswer = 128 << 10
+
+	// clientID is who we are to a token service that exchanges tokens.
+	clientID = "tare"
 )
 
-// tokenCache is oras-go's cache with the one thing that it lacks: it renews
-// tokens before they expire, so that a registry does not have to refuse one.
-type tokenCache struct {
-	auth.Cache
-	now func() time.Time
-
-	mu     sync.Mutex
-	leases map[tokenKey]lease
-}
-
-// tokenKey is what oras-go keeps tokens by.
-type tokenKey struct {
-	registry string
-	scheme   auth.Scheme
-	key      string
-}
-
-// lease is when a token has to be renewed, and how.
-type lease struct {
-	renew time.Time
-	fetch func(context.Context) (string, error)
-}
-
-func newTokenCache() *tokenCache {
-	return &tokenCache{Cache: auth.NewCache(), now: time.Now, leases: map[tokenKey]lease{}}
-}
-
-// GetToken returns a token that will last a while. One that is about to expire
-// is renewed, as it was fetched at first; if that does not work there is none.
-func (c *tokenCache) GetToken(ctx context.Context, registry string, scheme auth.Scheme, key string) (string, error) {
-	held, ok := c.lease(tokenKey{registry, scheme, key})
-	if !ok || c.now().Before(held.renew) {
-		return c.Cache.GetToken(ctx, registry, scheme, key)
-	}
-	token, err := c.Set(ctx, registry, scheme, key, held.fetch)
+// fetchToken goes to the token service that c names.
+func (a *authenticator) fetchToken(ctx context.Context, c challenge, cred auth.Credential) (grant, error) {
+	realm, err := tokenService(ctx, c.realm)
 	if err != nil {
-		return "", errdef.ErrNotFound
+		return grant{}, err
 	}
-	return token, nil
+	req, err := tokenRequest(ctx, realm, c, cred)
+	if err != nil {
+		return grant{}, err
+	}
+	client := *a.Client
+	client.CheckRedirect = checkTokenRedirect
+	resp, err := client.Do(req)
+	if err != nil {
+		return grant{}, ofTokenService(explain(ctx, err))
+	}
+	if err := refusal(resp); err != nil {
+		return grant{}, ofTokenService(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer))
+	if err != nil {
+		return grant{}, ofTokenService(cut(ctx, err))
+	}
+	answer := parseTokenAnswer(data, resp.Header.Get("Date"))
+	if !answer.usable() {
+		return grant{}, ofTokenService(&problem{text: fmt.Sprintf("no token in the answer of %s", resp.Request.URL.Host)})
+	}
+	return answer.grant(a.now()), nil
 }
 
-// Set fetches a token and notes how long it lasts.
-func (c *tokenCache) Set(ctx context.Context, registry string, scheme auth.Scheme, key string, fetch func(context.Context) (string, error)) (string, error) {
-	return c.Cache.Set(ctx, registry, scheme, key, func(context.Context) (string, error) {
-		answer := &tokenAnswer{}
-		token, err := fetch(context.WithValue(ctx, tokenAnswerKey{}, answer))
-		if err == nil {
-			c.note(tokenKey{registry, scheme, key}, answer, fetch)
+// tokenService checks the address that a registry gives for its token service.
+func tokenService(ctx context.Context, realm string) (*url.URL, error) {
+	u, err := url.Parse(realm)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return nil, &problem{
+			text: fmt.Sprintf("the registry gives %q for the address of its token service", printable(realm)),
+			kind: ErrDenied,
+			hint: "that is for whoever runs the registry to put right",
 		}
-		return token, err
-	})
-}
-
-func (c *tokenCache) lease(key tokenKey) (lease, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	held, ok := c.leases[key]
-	return held, ok
-}
-
-// note keeps a lease for a token that a service handed out. Others, passwords
-// for instance, do not expire.
-func (c *tokenCache) note(key tokenKey, answer *tokenAnswer, fetch func(context.Context) (string, error)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if answer.body.Len() == 0 {
-		delete(c.leases, key)
-		return
+	case u.Scheme == "http" && secure(ctx):
+		return nil, inTheClear(u)
 	}
-	left, life := answer.life(c.now())
-	c.leases[key] = lease{renew: c.now().Add(left - min(life/10, renewAhead)), fetch: fetch}
+	u.User = nil
+	return u, nil
 }
 
-// tokenAnswerKey is where a context has the [tokenAnswer] to fill.
-type tokenAnswerKey struct{}
+// tokenRequest asks for a token in the name of cred, or of nobody if it is empty.
+func tokenRequest(ctx context.Context, realm *url.URL, c challenge, cred auth.Credential) (*http.Request, error) {
+	if cred.RefreshToken != "" {
+		return exchangeRequest(ctx, realm, c, cred.RefreshToken)
+	}
+	query := realm.Query()
+	if c.service != "" {
+		query.Set("service", c.service)
+	}
+	for scope := range strings.FieldsSeq(c.scope) {
+		query.Add("scope", scope)
+	}
+	realm.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, realm.String(), nil)
+	if err == nil && (cred.Username != "" || cred.Password != "") {
+		req.SetBasicAuth(cred.Username, cred.Password)
+	}
+	return req, err
+}
 
-// tokenAnswer is what a token service said. It belongs to one fetch.
+// exchangeRequest asks for a token in exchange for one that lasts longer.
+func exchangeRequest(ctx context.Context, realm *url.URL, c challenge, token string) (*http.Request, error) {
+	form := url.Values{
+		"grant_type":    {"refresh_token"},
+		"refresh_token": {token},
+		"service":       {c.service},
+		"client_id":     {clientID},
+	}
+	if c.scope != "" {
+		form.Set("scope", c.scope)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, realm.String(), strings.NewReader(form.Encode()))
+	if err == nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return req, err
+}
+
+// checkTokenRedirect keeps a request for a token on TLS, and what is in its body
+// where it was meant to go.
+func checkTokenRedirect(req *http.Request, via []*http.Request) error {
+	if from := via[len(via)-1].URL; from.Scheme == "https" && req.URL.Scheme != "https" {
+		return inTheClear(req.URL)
+	}
+	if hasBody(req) && leftOrigin(req.URL, via) {
+		return &problem{
+			text: fmt.Sprintf("credentials would follow a redirect to %q", printable(req.URL.Host)),
+			kind: ErrDenied,
+			hint: "nothing was sent there; whoever runs the registry can name that address as its token service",
+		}
+	}
+	return checkRedirect(req, via)
+}
+
+// ofTokenService says whose error it is. What the token service does not know is
+// not something that the registry does not have: but for credentials and for
+// what may pass, its status is its own.
+func ofTokenService(err error) error {
+	p, ok := err.(*problem)
+	if !ok {
+		return err
+	}
+	theirs := *p
+	theirs.text = "token service: " + p.text
+	if p.kind != ErrDenied && !passing(p) {
+		theirs.kind, theirs.status = nil, 0
+	}
+	return &theirs
+}
+
+// tokenAnswer is what a token service said.
 type tokenAnswer struct {
-	body bytes.Buffer
-	date string
+	Token       string          `json:"token"`
+	AccessToken string          `json:"access_token"`
+	ExpiresIn   json.RawMessage `json:"expires_in"`
+	IssuedAt    string          `json:"issued_at"`
+
+	date string // the header
+}
+
+// parseTokenAnswer leaves empty what it cannot read.
+func parseTokenAnswer(data []byte, date string) tokenAnswer {
+	a := tokenAnswer{date: date}
+	_ = json.NewDecoder(bytes.NewReader(data)).Decode(&a)
+	if a.Token == "" {
+		a.Token = a.AccessToken
+	}
+	return a
+}
+
+// usable says whether there is a token that can stand in a header.
+func (a tokenAnswer) usable() bool {
+	return a.Token != "" && !strings.ContainsFunc(a.Token, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+func (a tokenAnswer) grant(now time.Time) grant {
+	left, life := a.life(now)
+	return grant{header: "Bearer " + a.Token, renew: now.Add(left - min(life/10, renewAhead)), end: now.Add(left)}
 }
 
 // life is how long the token lasts from now on, and in all. How old a token is
 // is told by the service's own clock, which may differ from ours; an age that
 // would make the token expired is no age but a wrong clock.
-func (a *tokenAnswer) life(now time.Time) (left, life time.Duration) {
-	var said struct {
-		ExpiresIn json.RawMessage `json:"expires_in"`
-		IssuedAt  string          `json:"issued_at"`
-	}
-	// What cannot be read leaves its field empty.
-	_ = json.NewDecoder(bytes.NewReader(a.body.Bytes())).Decode(&said)
+func (a tokenAnswer) life(now time.Time) (left, life time.Duration) {
 	life = defaultTokenLife
-	if seconds, err := strconv.ParseFloat(strings.Trim(string(said.ExpiresIn), `"`), 64); err == nil && seconds > 0 {
+	if seconds, err := strconv.ParseFloat(strings.Trim(string(a.ExpiresIn), `"`), 64); err == nil && seconds > 0 {
 		life = time.Duration(min(seconds, maxTokenLife.Seconds()) * float64(time.Second))
 	}
 	if date, err := http.ParseTime(a.date); err == nil {
 		now = date
 	}
-	issued, err := time.Parse(time.RFC3339, said.IssuedAt)
+	issued, err := time.Parse(time.RFC3339, a.IssuedAt)
 	if age := now.Sub(issued); err == nil && age > 0 && age < life {
 		return life - age, life
 	}
 	return life, life
-}
-
-// tokenWatch listens in on the answers of token services.
-type tokenWatch struct{ next http.RoundTripper }
-
-func (t *tokenWatch) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.next.RoundTrip(req)
-	answer, ok := req.Context().Value(tokenAnswerKey{}).(*tokenAnswer)
-	if err != nil || !ok || resp.StatusCode != http.StatusOK {
-		return resp, err
-	}
-	answer.body.Reset()
-	answer.date = resp.Header.Get("Date")
-	resp.Body = &overheardBody{ReadCloser: resp.Body, copy: &answer.body}
-	return resp, nil
-}
-
-func (t *tokenWatch) CloseIdleConnections() { closeIdle(t.next) }
-
-// overheardBody keeps a bounded copy of what is read.
-type overheardBody struct {
-	io.ReadCloser
-	copy *bytes.Buffer
-}
-
-func (b *overheardBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.copy.Write(p[:min(n, maxTokenAnswer-b.copy.Len())])
-	return n, err
 }

@@ -25,15 +25,14 @@ const (
 )
 
 // newTransport stacks, from the outside in: retries and pauses, the log of
-// --debug, the limit on the rate, the guard against stalls, the watch on the
-// answers of token services, the guard of credentials, the User-Agent,
-// connections. It calls busy when a server says that it has too much to do.
+// --debug, the limit on the rate, the guard against stalls, the guard of
+// credentials, the User-Agent, connections. It calls busy when a server says that
+// it has too much to do.
 func newTransport(o Options, connections http.RoundTripper, busy func()) http.RoundTripper {
 	log := newDebugLog(o.Debug)
 	next := connections
 	next = &userAgent{name: o.UserAgent, next: next}
 	next = &realmGuard{next}
-	next = &tokenWatch{next}
 	next = &guard{headers: headerTimeout, receive: o.Stall, send: sendFactor * o.Stall, next: next}
 	if o.LimitRate > 0 {
 		next = &paced{pacer: &pacer{rate: o.LimitRate}, next: next}

@@ -26,7 +26,7 @@ func (r *byteRate) Set(s string) error {
 		value *= math.Pow(1024, float64(1+strings.Index("KMGT", strings.ToUpper(unit))))
 	}
 	if err != nil || value < 1 || value >= math.MaxInt64 {
-		return errors.New("not a rate that can be kept to")
+		return errors.New("a rate is at least 1 byte a second; leave the flag out for no limit")
 	}
 	*r = byteRate(value)
 	return nil

@@ -244,7 +244,7 @@ func (s *shelf) interrupted(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); !signalled || code != 130 {
 		t.Fatalf("exit code %d after a signal at byte %d, want 130: %v\n%s", code, at, err, &stderr)
 	}
-	if !strings.Contains(stderr.String(), "interrupted") {
+	if !strings.Contains(stderr.String(), "error: interrupted\nhint: what came so far is kept") {
 		t.Errorf("it said %q", &stderr)
 	}
 	must(t, p.WaitIdle(t.Context()))

@@ -257,7 +257,7 @@ func TestRedirectedDownloadTakesNoCredentials(t *testing.T) {
 	tokens.host = registry.Listener.Addr().String()
 	client := newTestClient(t, Options{Credentials: StaticCredentials(tokens.host, testregistry.Username, testregistry.Password, DockerCredentials())})
 	repo := newTestRepository(t, client, tokens.host+"/x")
-	if _, err := repo.Download(t.Context(), describe("", data), &memorySink{}); err != nil {
+	if _, err := repo.Download(t.Context(), describe("", data), &memorySink{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if len(storage.headers) == 0 || storage.authorized() {
@@ -265,12 +265,12 @@ func TestRedirectedDownloadTakesNoCredentials(t *testing.T) {
 	}
 
 	storage.next = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
-	_, err := repo.Download(t.Context(), describe("", data), &memorySink{})
+	_, err := repo.Download(t.Context(), describe("", data), &memorySink{}, nil)
 	if !errors.Is(err, ErrDenied) || hintOf(err) != "" || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("%v, hint %q: a login would not help", err, hintOf(err))
 	}
 	server.Close()
-	_, err = repo.Download(t.Context(), describe("", data), &memorySink{})
+	_, err = repo.Download(t.Context(), describe("", data), &memorySink{}, nil)
 	if !errors.Is(err, ErrUnreachable) || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("%v", err)
 	}

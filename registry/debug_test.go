@@ -102,11 +102,11 @@ func TestDebugTellsOfFailures(t *testing.T) {
 	var out lines
 	client := newTestClient(t, Options{Debug: &out, PlainHTTP: true})
 	repo := newTestRepository(t, client, server.Listener.Addr().String()+"/x")
-	if _, err := repo.Download(t.Context(), describe("", data), &memorySink{}); err != nil {
+	if _, err := repo.Download(t.Context(), describe("", data), &memorySink{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	server.Close()
-	repo.Download(t.Context(), describe("", data), &memorySink{})
+	repo.Download(t.Context(), describe("", data), &memorySink{}, nil)
 	for _, want := range []string{" range bytes=5000-9999 (#2)", "206 Partial Content bytes 5000-9999/10000, 4.9 KiB, ", "debug: < cut after 4.9 KiB: unexpected EOF (#1)", "debug: < no answer: dial tcp "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())

@@ -54,17 +54,22 @@ func (g grain) partEnd(start int64, connections int) int64 {
 //
 // A sink that has a method Allocate(size int64) error is told the size once the
 // registry confirmed it, before the first byte.
-func (r *Repository) Download(ctx context.Context, desc ocispec.Descriptor, sink blob.Sink) (blob.Proof, error) {
-	proof, err := r.download(ctx, desc, sink, func(int64, int64) {})
+//
+// Report may be nil. It is called from several goroutines, with how many more
+// bytes were moved into the sink (safe), and were there before (resumed). Fewer
+// than zero are bytes that were wrong.
+func (r *Repository) Download(ctx context.Context, desc ocispec.Descriptor, sink blob.Sink, report func(safe, resumed int64)) (blob.Proof, error) {
+	if report == nil {
+		report = func(int64, int64) {}
+	}
+	proof, err := r.download(ctx, desc, sink, report)
 	if err != nil {
 		return blob.Proof{}, r.pulling(desc, err)
 	}
 	return proof, nil
 }
 
-// download is Download with reports of how many more bytes were moved into the
-// sink, and of those that were there before. Fewer than zero are bytes that
-// were wrong.
+// download is Download without words around its errors.
 func (r *Repository) download(ctx context.Context, desc ocispec.Descriptor, sink blob.Sink, report func(safe, resumed int64)) (blob.Proof, error) {
 	d, err := r.newDownload(desc, sink, report)
 	if err != nil {

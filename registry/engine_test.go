@@ -195,7 +195,7 @@ func TestEngineErrors(t *testing.T) {
 		art := reg.AddContent("models/x", fault.Random(engineSize, 1))
 		test.script(reg)
 		repo := newTestRepository(t, engineClient(t, reg, 1, Options{}), reg.Ref(art))
-		_, err := repo.Download(t.Context(), art.Layers[0], &memorySink{})
+		_, err := repo.Download(t.Context(), art.Layers[0], &memorySink{}, nil)
 		prefix := "pulling " + reg.Host + "/models/x@" + art.Layers[0].Digest.String() + ": "
 		if err == nil || !strings.HasPrefix(err.Error(), prefix) || strings.Contains(err.Error(), "Signature") {
 			t.Errorf("%s: %v", name, err)
@@ -215,7 +215,7 @@ func TestEngineResumesAnything(t *testing.T) {
 			repo := newTestRepository(t, engineClient(t, reg, connections, Options{}), reg.Ref(art))
 			sink := &memorySink{}
 			killed := &killedSink{memorySink: sink, at: at}
-			if _, err := repo.Download(t.Context(), art.Layers[0], killed); !errors.Is(err, errKilled) {
+			if _, err := repo.Download(t.Context(), art.Layers[0], killed, nil); !errors.Is(err, errKilled) {
 				t.Fatalf("at %d: %v", at, err)
 			}
 			left := &memorySink{data: slices.Clone(sink.data), state: sink.state}
@@ -281,7 +281,7 @@ func TestEngineStaysInItsWindow(t *testing.T) {
 		sink.once.Do(func() { close(next) })
 	}
 	next <- struct{}{}
-	if _, err := repo.Download(t.Context(), art.Layers[0], sink); err != nil {
+	if _, err := repo.Download(t.Context(), art.Layers[0], sink, nil); err != nil {
 		t.Fatal(err)
 	}
 	if sink.far > 512<<10+fine(1).buffer {
@@ -324,7 +324,7 @@ func TestEngineAddsConnections(t *testing.T) {
 	client.grain.minPart, client.grain.maxPart = 1<<20, 2<<20
 	repo := newTestRepository(t, client, reg.Ref(art))
 	sink := &memorySink{}
-	if _, err := repo.Download(t.Context(), art.Layers[0], sink); err != nil {
+	if _, err := repo.Download(t.Context(), art.Layers[0], sink, nil); err != nil {
 		t.Fatal(err)
 	}
 	if digest.FromBytes(sink.data) != content.Digest() {
@@ -355,7 +355,7 @@ func TestEngineFallsSilent(t *testing.T) {
 			}
 			sink := &memorySink{}
 			repo := newTestRepository(t, client, reg.Ref(art))
-			if _, err := repo.Download(t.Context(), art.Layers[0], sink); err != nil {
+			if _, err := repo.Download(t.Context(), art.Layers[0], sink, nil); err != nil {
 				t.Fatal(err)
 			}
 			if digest.FromBytes(sink.data) != content.Digest() {
@@ -379,7 +379,7 @@ func TestEngineStopsAtOnce(t *testing.T) {
 		reg.Script(fault.Blob, fault.Hang(150<<10).Always())
 		repo := newTestRepository(t, engineClient(t, reg, connections, Options{}), reg.Ref(art))
 		sink := &interruptingSink{memorySink: &memorySink{}, at: 150 << 10, interrupt: cancel}
-		if _, err := repo.Download(ctx, art.Layers[0], sink); !errors.Is(err, context.Canceled) {
+		if _, err := repo.Download(ctx, art.Layers[0], sink, nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("%d connections: %v", connections, err)
 		}
 		if sink.state == nil {
@@ -396,7 +396,7 @@ func TestEngineAllocates(t *testing.T) {
 	art := reg.AddContent("models/x", content)
 	repo := newTestRepository(t, engineClient(t, reg, 4, Options{}), reg.Ref(art))
 	sink := &allocatingSink{memorySink: &memorySink{}}
-	if _, err := repo.Download(t.Context(), art.Layers[0], sink); err != nil {
+	if _, err := repo.Download(t.Context(), art.Layers[0], sink, nil); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(sink.allocated, []int64{engineSize}) || sink.late {
@@ -405,7 +405,7 @@ func TestEngineAllocates(t *testing.T) {
 	reg.Forget()
 	full := errors.New("disk full")
 	sink = &allocatingSink{memorySink: &memorySink{}, err: full}
-	if _, err := repo.Download(t.Context(), art.Layers[0], sink); !errors.Is(err, full) || sink.written > 0 {
+	if _, err := repo.Download(t.Context(), art.Layers[0], sink, nil); !errors.Is(err, full) || sink.written > 0 {
 		t.Errorf("%v, and %d bytes were written", err, sink.written)
 	}
 }
@@ -432,7 +432,7 @@ func TestEngineWithoutSizeDoesNotAllocate(t *testing.T) {
 	reg.Script(fault.Blob, fault.NoRange().And(fault.Chunked()).Always())
 	repo := newTestRepository(t, engineClient(t, reg, 1, Options{}), reg.Ref(art))
 	sink := &allocatingSink{memorySink: &memorySink{}}
-	if _, err := repo.Download(t.Context(), art.Layers[0], sink); err != nil || len(sink.allocated) > 0 {
+	if _, err := repo.Download(t.Context(), art.Layers[0], sink, nil); err != nil || len(sink.allocated) > 0 {
 		t.Errorf("%v, allocated %v", err, sink.allocated)
 	}
 }
@@ -445,7 +445,7 @@ func TestEngineRemembersWhoServesNoRanges(t *testing.T) {
 	repo := newTestRepository(t, engineClient(t, reg, 4, Options{}), reg.Ref(art))
 	for _, layer := range art.Layers {
 		reg.Forget()
-		if _, err := repo.Download(t.Context(), layer, &memorySink{}); err != nil {
+		if _, err := repo.Download(t.Context(), layer, &memorySink{}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

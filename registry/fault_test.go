@@ -141,7 +141,7 @@ func TestDownloadGetsThrough(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			repo, m := faultyServer(t, test.handler)
 			sink := &memorySink{}
-			proof, err := repo.Download(t.Context(), describe("", data), sink)
+			proof, err := repo.Download(t.Context(), describe("", data), sink, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -199,7 +199,7 @@ func TestDownloadGivesUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			repo, m := faultyServer(t, test.handler)
 			desc := describe("", data)
-			_, err := repo.Download(t.Context(), desc, &memorySink{})
+			_, err := repo.Download(t.Context(), desc, &memorySink{}, nil)
 			if err == nil || test.want != nil && !errors.Is(err, test.want) {
 				t.Fatalf("%v, want %v", err, test.want)
 			}
@@ -257,7 +257,7 @@ func TestDownloadGoesOnWhereItWasInterrupted(t *testing.T) {
 	sink := &memorySink{}
 	ctx, cancel := context.WithCancel(t.Context())
 	interrupted := &interruptingSink{memorySink: sink, at: 9 << 19, interrupt: cancel}
-	if _, err := repo.Download(ctx, describe("", data), interrupted); !errors.Is(err, context.Canceled) {
+	if _, err := repo.Download(ctx, describe("", data), interrupted, nil); !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v", err)
 	}
 	first := sink.written
@@ -278,7 +278,7 @@ func TestDownloadGoesOnWhereItWasInterrupted(t *testing.T) {
 
 	m.requests.Store(0)
 	sink.state = []byte(stateOf(t, data, data))
-	if _, err := repo.Download(t.Context(), describe("", data), sink); err != nil || m.requests.Load() != 0 {
+	if _, err := repo.Download(t.Context(), describe("", data), sink, nil); err != nil || m.requests.Load() != 0 {
 		t.Errorf("a finished transfer made %d requests (%v)", m.requests.Load(), err)
 	}
 }
@@ -304,7 +304,7 @@ func TestDownloadSavesOften(t *testing.T) {
 	data := randomBytes(faultSize, 1)
 	repo, _ := faultyServer(t, blobServer(data))
 	sink := &memorySink{}
-	if _, err := repo.Download(t.Context(), describe("", data), sink); err != nil {
+	if _, err := repo.Download(t.Context(), describe("", data), sink, nil); err != nil {
 		t.Fatal(err)
 	}
 	if want := int(faultSize / newGrain().saveEvery); sink.saves != want {
@@ -327,7 +327,7 @@ func TestDownloadDoesNotTrustStrangeState(t *testing.T) {
 		"a wrong hash":    stateOf(t, data, make([]byte, 10)),
 	} {
 		sink := &memorySink{state: []byte(state)}
-		if _, err := repo.Download(t.Context(), describe("", data), sink); err != nil || !bytes.Equal(sink.data, data) {
+		if _, err := repo.Download(t.Context(), describe("", data), sink, nil); err != nil || !bytes.Equal(sink.data, data) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -357,7 +357,7 @@ func TestDownloadOfDeclaredSizes(t *testing.T) {
 	desc := describe("", []byte("x"))
 	for _, size := range []int64{-1, 0, 2, 1<<63 - 1} {
 		desc.Size = size
-		if _, err := repo.Download(t.Context(), desc, &memorySink{}); err == nil {
+		if _, err := repo.Download(t.Context(), desc, &memorySink{}, nil); err == nil {
 			t.Errorf("size %d was accepted", size)
 		}
 	}
@@ -371,10 +371,10 @@ func TestFailingSink(t *testing.T) {
 	repo, _ := faultyServer(t, blobServer(data))
 	full := errors.New("disk full")
 	sink := &memorySink{}
-	if _, err := repo.Download(t.Context(), describe("", data), &failingSink{sink, 9 << 19, full}); !errors.Is(err, full) {
+	if _, err := repo.Download(t.Context(), describe("", data), &failingSink{sink, 9 << 19, full}, nil); !errors.Is(err, full) {
 		t.Fatalf("%v", err)
 	}
-	if _, err := repo.Download(t.Context(), describe("", data), sink); err != nil || !bytes.Equal(sink.data, data) {
+	if _, err := repo.Download(t.Context(), describe("", data), sink, nil); err != nil || !bytes.Equal(sink.data, data) {
 		t.Errorf("after the failure: %v", err)
 	}
 }

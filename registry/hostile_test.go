@@ -38,7 +38,7 @@ func TestDownloadWithoutTheBytesOfItsState(t *testing.T) {
 	hashed := stateOf(t, data, data[:1000])
 	sink := &memorySink{state: []byte(strings.Replace(hashed, `"End":1000`, `"End":2000`, 1))}
 	err := bounded(t, func() error {
-		_, err := repo.Download(t.Context(), describe("", data), sink)
+		_, err := repo.Download(t.Context(), describe("", data), sink, nil)
 		return err
 	})
 	if err != nil || sink.written != faultSize {
@@ -103,7 +103,7 @@ func TestLoneWorkerInTrouble(t *testing.T) {
 	}
 	repo := newTestRepository(t, client, reg.Ref(art))
 	err := bounded(t, func() error {
-		_, err := repo.Download(t.Context(), art.Layers[0], &memorySink{})
+		_, err := repo.Download(t.Context(), art.Layers[0], &memorySink{}, nil)
 		return err
 	})
 	if err != nil {
@@ -136,7 +136,7 @@ func TestUnreliableMirrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newMirrored(t, nil)
 			always(m.mirrors[0], fault.Blob, fault.Handle(answer))
-			if _, err := m.repository(t).Download(t.Context(), m.art.Layers[0], &memorySink{}); err != nil {
+			if _, err := m.repository(t).Download(t.Context(), m.art.Layers[0], &memorySink{}, nil); err != nil {
 				t.Errorf("download: %v", err)
 			}
 			stream, err := m.repository(t).Fetch(t.Context(), m.art.Layers[0])
@@ -156,7 +156,7 @@ func TestMirrorDoesNotSpeakForRanges(t *testing.T) {
 	m := newMirrored(t, nil)
 	m.mirrors[0].Script(fault.Blob, fault.Cut(100<<10), fault.RangeSays("rubbish").Always())
 	repo := m.repository(t)
-	if _, err := repo.Download(t.Context(), m.art.Layers[0], &memorySink{}); err != nil {
+	if _, err := repo.Download(t.Context(), m.art.Layers[0], &memorySink{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if repo.client.onlyWhole(repo.ref.Registry) {
@@ -176,7 +176,7 @@ func TestDownloadBehindALoginPage(t *testing.T) {
 		}
 		cutAfter(4<<20, 1, blobServer(data)).ServeHTTP(w, req)
 	}))
-	_, err := repo.Download(t.Context(), describe("", data), &memorySink{})
+	_, err := repo.Download(t.Context(), describe("", data), &memorySink{}, nil)
 	if !errors.Is(err, blob.ErrHostile) || errors.Is(err, blob.ErrMismatch) {
 		t.Errorf("%v: a mismatch has the store drop all bytes", err)
 	}
@@ -201,7 +201,7 @@ func TestDownloadDoesNotWaitForTheEndOfAResponse(t *testing.T) {
 		<-req.Context().Done()
 	}))
 	err := bounded(t, func() error {
-		_, err := repo.Download(t.Context(), describe("", data), &memorySink{})
+		_, err := repo.Download(t.Context(), describe("", data), &memorySink{}, nil)
 		return err
 	})
 	if err != nil || !open.Load() {
@@ -235,7 +235,7 @@ func TestNobodyIsHiredForNothing(t *testing.T) {
 func TestFullDiskIsToldOnce(t *testing.T) {
 	data := randomBytes(faultSize, 1)
 	repo, _ := faultyServer(t, blobServer(data))
-	_, err := repo.Download(t.Context(), describe("", data), &fullSink{&memorySink{}})
+	_, err := repo.Download(t.Context(), describe("", data), &fullSink{&memorySink{}}, nil)
 	if !errors.Is(err, errKilled) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "writing") {
 		t.Errorf("%q", err)
 	}
@@ -259,7 +259,7 @@ func TestErrorsKeepTheSecretsOfServers(t *testing.T) {
 		}))
 		defer server.Close()
 		repo := newTestRepository(t, newTestClient(t, Options{PlainHTTP: true, Debug: &debug}), server.Listener.Addr().String()+"/x")
-		_, err := repo.Download(t.Context(), describe("", []byte("x")), &memorySink{})
+		_, err := repo.Download(t.Context(), describe("", []byte("x")), &memorySink{}, nil)
 		if err == nil || strings.Contains(err.Error(), "s3cret") || strings.Contains(debug.String(), "s3cret") {
 			t.Errorf("%s: %v\n%s", name, err, debug.String())
 		}
@@ -272,7 +272,7 @@ func TestComeBackTomorrow(t *testing.T) {
 	art := reg.AddContent("models/x", fault.Random(engineSize, 1))
 	reg.Script(fault.Blob, fault.Cut(1<<20), fault.Busy(503, 86400).After(1).Always())
 	repo := newTestRepository(t, engineClient(t, reg, 1, Options{}), reg.Ref(art))
-	_, err := repo.Download(t.Context(), art.Layers[0], &memorySink{})
+	_, err := repo.Download(t.Context(), art.Layers[0], &memorySink{}, nil)
 	if !errors.Is(err, ErrUnavailable) || hintOf(err) == "" {
 		t.Errorf("%v, hint %q", err, hintOf(err))
 	}

@@ -128,7 +128,7 @@ func TestMirrorThatHangs(t *testing.T) {
 	m.mirrors[0].Script(fault.Blob, fault.Hang(0).Always())
 	client := newTestClient(t, Options{PlainHTTP: true, Stall: 100 * time.Millisecond, Hosts: func(string) (Hosts, error) { return m.hosts, nil }})
 	repo := newTestRepository(t, client, m.origin.Ref(m.art))
-	if _, err := repo.Download(t.Context(), m.art.Layers[0], &memorySink{}); err != nil {
+	if _, err := repo.Download(t.Context(), m.art.Layers[0], &memorySink{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(m.mirrors[0].RequestsOf(fault.Blob)); n != 1 {

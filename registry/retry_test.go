@@ -253,7 +253,7 @@ func TestStallIsCutAndRetried(t *testing.T) {
 	defer server.Close()
 	defer close(release)
 	repo := newTestRepository(t, newTestClient(t, Options{PlainHTTP: true, Stall: 100 * time.Millisecond}), server.Listener.Addr().String()+"/x")
-	if _, err := repo.Download(t.Context(), describe("", data), &memorySink{}); err != nil {
+	if _, err := repo.Download(t.Context(), describe("", data), &memorySink{}, nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -96,7 +96,7 @@ func TestDownloadDoesNotTrustAnyState(t *testing.T) {
 		if _, ok := parseState(saved, desc.Digest, size); !ok {
 			t.Fatalf("this was to be a state that can be: %s", saved)
 		}
-		if _, err := repo.Download(t.Context(), desc, sink); err != nil || !bytes.Equal(sink.data, data) {
+		if _, err := repo.Download(t.Context(), desc, sink, nil); err != nil || !bytes.Equal(sink.data, data) {
 			t.Fatalf("resumed from %s: right bytes %v, %v", saved, bytes.Equal(sink.data, data), err)
 		}
 	}
@@ -110,7 +110,7 @@ func TestDownloadWhoseBytesAreGone(t *testing.T) {
 	sink := &memorySink{state: []byte(state(digest.FromBytes(data), 0, emptyHash(t, data), extent{0, 500}))}
 	done := make(chan error, 1)
 	go func() {
-		_, err := repo.Download(t.Context(), describe("", data), sink)
+		_, err := repo.Download(t.Context(), describe("", data), sink, nil)
 		done <- err
 	}()
 	select {

@@ -86,13 +86,9 @@ func (r *Repository) Pull(ctx context.Context, desc ocispec.Descriptor, manifest
 func (r *Repository) receive(ctx context.Context, desc ocispec.Descriptor, dst Destination, o TransferOptions) error {
 	name := o.name(desc)
 	present, err := dst.Receive(ctx, desc, func(ctx context.Context, sink blob.Sink) (blob.Proof, error) {
-		proof, err := r.download(ctx, desc, sink, func(safe, resumed int64) {
+		return r.Download(ctx, desc, sink, func(safe, resumed int64) {
 			o.observe(PhaseData, name, safe, 0, resumed)
 		})
-		if err != nil {
-			return blob.Proof{}, r.pulling(desc, err)
-		}
-		return proof, nil
 	})
 	if err != nil {
 		return err

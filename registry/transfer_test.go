@@ -223,7 +223,7 @@ func TestMissing(t *testing.T) {
 			}
 		}
 		absent := describe("", []byte("absent"))
-		if _, err := p.repo(t, "m/x:v1").Download(t.Context(), absent, &memorySink{}); !errors.Is(err, blob.ErrNotFound) {
+		if _, err := p.repo(t, "m/x:v1").Download(t.Context(), absent, &memorySink{}, nil); !errors.Is(err, blob.ErrNotFound) {
 			t.Errorf("download: %v", err)
 		}
 		if _, err := p.repo(t, "m/x:v1").Fetch(t.Context(), absent); !errors.Is(err, blob.ErrNotFound) {

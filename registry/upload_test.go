@@ -94,7 +94,7 @@ func TestUploadGetsThrough(t *testing.T) {
 				t.Fatal(err)
 			}
 			sink := &memorySink{}
-			if _, err := repo.Download(t.Context(), describe("", data), sink); err != nil || !bytes.Equal(sink.data, data) {
+			if _, err := repo.Download(t.Context(), describe("", data), sink, nil); err != nil || !bytes.Equal(sink.data, data) {
 				t.Errorf("what arrived is wrong: %v", err)
 			}
 			if sent.Load() != faultSize {

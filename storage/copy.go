@@ -1,12 +1,13 @@
 package storage
 
 import (
-	"hash"
 	"io"
 	"os"
 	"runtime"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/tareml/tare/disk"
 )
 
 const (
@@ -76,7 +77,7 @@ type hasher interface {
 
 // newHasher returns a hasher with a goroutine of its own as long as copies are
 // fewer than cores.
-func (s *Store) newHasher(h hash.Hash) hasher {
+func (s *Store) newHasher(h io.Writer) hasher {
 	if int(s.copies.Add(1)) >= runtime.GOMAXPROCS(0) {
 		return &plainHasher{store: s, h: h, buf: s.buffers.Get().(*[copyBuffer]byte)}
 	}
@@ -86,7 +87,7 @@ func (s *Store) newHasher(h hash.Hash) hasher {
 // plainHasher hashes a piece at once.
 type plainHasher struct {
 	store *Store
-	h     hash.Hash
+	h     io.Writer
 	buf   *[copyBuffer]byte
 }
 
@@ -108,7 +109,7 @@ type besideHasher struct {
 	hashed chan struct{} // one for each buffer that is not
 }
 
-func newBesideHasher(s *Store, h hash.Hash) *besideHasher {
+func newBesideHasher(s *Store, h io.Writer) *besideHasher {
 	b := &besideHasher{store: s, pieces: make(chan []byte, 2), hashed: make(chan struct{}, 2)}
 	for i := range b.bufs {
 		b.bufs[i] = s.buffers.Get().(*[copyBuffer]byte)
@@ -154,7 +155,7 @@ func (w *writebackWriter) Write(p []byte) (int, error) {
 	n, err := w.f.Write(p)
 	if w.n += int64(n); w.n >= writebackEvery {
 		w.n = 0
-		startWriteback(w.f)
+		disk.StartWriteback(w.f)
 	}
 	return n, err
 }

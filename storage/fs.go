@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+
+	"github.com/tareml/tare/disk"
 )
 
 // writeSynced writes a file and waits until it is on disk. It leaves no file
@@ -58,4 +60,13 @@ func syncFile(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// syncDir makes renames in dir last.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return disk.SyncDir(f)
 }

@@ -38,8 +38,5 @@ func inUse(err error) bool {
 	return errors.Is(err, windows.ERROR_ACCESS_DENIED) || errors.Is(err, windows.ERROR_SHARING_VIOLATION)
 }
 
-// syncDir does nothing: NTFS keeps renames in order by itself.
-func syncDir(string) error { return nil }
-
 // closeToMove closes a file that is about to be moved: an open one would stay.
 func closeToMove(f *os.File) { f.Close() }

@@ -29,11 +29,11 @@ func TestState(t *testing.T) {
 		{name: "data gone", desc: desc, happen: func(t *testing.T, path string) { check(t, os.Remove(path)) }},
 		{name: "cut off", desc: desc, happen: func(t *testing.T, path string) { check(t, os.Truncate(path, 1)) }},
 		{name: "damaged", desc: desc, happen: func(t *testing.T, path string) {
-			check(t, os.WriteFile(path+stateSuffix, make([]byte, 100), 0o644))
+			check(t, os.WriteFile(path+".state", make([]byte, 100), 0o644))
 		}},
 		{name: "rebooted", desc: desc, happen: func(t *testing.T, path string) {
-			data, err := json.Marshal(savedState{Host: "another", Size: desc.Size, State: []byte("state")})
-			check(t, errors.Join(err, os.WriteFile(path+stateSuffix, data, 0o644)))
+			data, err := json.Marshal(map[string]any{"host": "another", "size": desc.Size, "state": []byte("state")})
+			check(t, errors.Join(err, os.WriteFile(path+".state", data, 0o644)))
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

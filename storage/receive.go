@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/filelock"
 )
 
@@ -62,7 +63,7 @@ func (p *partial) finish(proof blob.Proof) error {
 	if err := proof.Covers(p.desc); err != nil {
 		return fmt.Errorf("%w: %w", errUnproved, err)
 	}
-	info, err := p.data.Stat()
+	info, err := p.Stat()
 	if err != nil {
 		return err
 	}
@@ -70,10 +71,10 @@ func (p *partial) finish(proof blob.Proof) error {
 		return fmt.Errorf("%w: %s has %d of %d bytes", errUnproved, p.path, info.Size(), p.desc.Size)
 	}
 	// Whatever is behind the proved bytes is an older attempt's.
-	if err := p.data.Truncate(p.desc.Size); err != nil {
+	if err := p.Truncate(p.desc.Size); err != nil {
 		return err
 	}
-	return p.data.Close()
+	return p.closeData()
 }
 
 // openPartial locks the transfer of desc and opens its file. It waits for
@@ -84,20 +85,18 @@ func (s *Store) openPartial(ctx context.Context, desc ocispec.Descriptor) (*part
 	if err != nil {
 		return nil, err
 	}
-	p := &partial{path: path, desc: desc, lock: lock, host: s.host.id}
-	if err := p.open(); err != nil {
+	p := &partial{path: path, desc: desc, lock: lock}
+	if err := p.open(s.path(partialDir), s.host.id); err != nil {
 		return nil, errors.Join(err, p.keep())
 	}
 	return p, nil
 }
 
-// open opens the data file. State without data belongs to bytes that are gone.
-func (p *partial) open() (err error) {
-	if _, err := os.Stat(p.path); isNotExist(err) {
-		if err := ignoreNotExist(os.Remove(p.path + stateSuffix)); err != nil {
-			return err
-		}
+// open opens the data file.
+func (p *partial) open(dir, host string) (err error) {
+	if p.root, err = os.OpenRoot(dir); err != nil {
+		return err
 	}
-	p.data, err = os.OpenFile(p.path, os.O_RDWR|os.O_CREATE, 0o644)
+	p.Partial, err = disk.OpenPartial(p.root, fileName(p.desc.Digest), p.desc.Size, host)
 	return err
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/tareml/tare/disk"
 )
 
 const spaceHint = "free some with tare prune, or use another disk with --store"
@@ -20,12 +22,12 @@ func (ss *Session) Reserve(bytes int64) error {
 	if bytes <= 0 {
 		return nil
 	}
-	free, err := freeBytes(ss.store.dir)
+	free, err := disk.Free(ss.store.dir)
 	if err != nil || free >= bytes {
 		return nil // what cannot be told will show
 	}
 	return &hintError{
-		err:  fmt.Errorf("store %s: %s needed, %s free: %w", ss.store.dir, size(bytes), size(free), errNoSpace),
+		err:  fmt.Errorf("store %s: %s needed, %s free: %w", ss.store.dir, size(bytes), size(free), disk.ErrFull),
 		hint: spaceHint,
 	}
 }
@@ -57,7 +59,7 @@ func (s *Store) received(desc ocispec.Descriptor) int64 {
 	if err != nil {
 		return 0
 	}
-	return min(allocated(info), desc.Size)
+	return min(disk.Allocated(info), desc.Size)
 }
 
 // sum adds sizes, which somebody else declared.
@@ -85,7 +87,7 @@ func (ss *Session) CanClone(f *os.File) bool {
 	}
 	defer os.Remove(temp.Name())
 	defer temp.Close()
-	return clone(temp, f) == nil
+	return disk.Clone(temp, f) == nil
 }
 
 // cloneable is a reader whose bytes are those of one file, from start to end.
@@ -104,7 +106,7 @@ func cloneInto(temp *os.File, r io.Reader) bool {
 		return false
 	}
 	f := c.File()
-	if f == nil || clone(temp, f) != nil {
+	if f == nil || disk.Clone(temp, f) != nil {
 		return false
 	}
 	c.Redirect(temp)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/filelock"
 )
 
@@ -174,8 +175,8 @@ func (c *collector) sweepPartial(d digest.Digest) error {
 		return err
 	}
 	var errs []error
-	for _, suffix := range []string{stateNewSuffix, stateSuffix, ""} {
-		errs = append(errs, c.removeLeftover(path+suffix))
+	for _, file := range disk.PartialFiles(path) {
+		errs = append(errs, c.removeLeftover(file))
 	}
 	return errors.Join(append(errs, lock.Remove())...)
 }

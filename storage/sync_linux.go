@@ -19,9 +19,3 @@ func syncFiles(dir string, _ []string) error {
 	}
 	return errors.Join(err, f.Close())
 }
-
-// startWriteback has the disk begin with what was written to f, and does not
-// wait. If the system refuses, it will begin when it sees fit.
-func startWriteback(f *os.File) {
-	unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
-}

@@ -3,7 +3,6 @@
 package storage
 
 import (
-	"os"
 	"path/filepath"
 )
 
@@ -24,6 +23,3 @@ func syncFiles(_ string, paths []string) error {
 	}
 	return nil
 }
-
-// startWriteback leaves it to the system when to write.
-func startWriteback(*os.File) {}

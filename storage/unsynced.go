@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/filelock"
 )
 
@@ -45,15 +46,7 @@ type host struct {
 }
 
 // thisHost is the machine that we run on.
-func thisHost() host { return host{id: hostID(machineID(), bootID()), sync: syncFiles} }
-
-// hostID makes one id of two. Nobody can tell from it what machine it was.
-func hostID(machine, boot string) string {
-	if boot == "" {
-		return ""
-	}
-	return digest.FromString(machine + "\n" + boot).Encoded()[:32]
-}
+func thisHost() host { return host{id: disk.HostID(), sync: syncFiles} }
 
 // record is the path of the record of a session of this host.
 func (s *Store) record(session string) string {

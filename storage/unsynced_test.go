@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/filelock"
 )
 
@@ -30,7 +31,7 @@ func (m *machine) open(t *testing.T, dir string) *Store {
 	t.Helper()
 	s, err := Open(dir)
 	check(t, err)
-	s.host = host{id: hostID(m.id, m.boot), sync: func(string, []string) error {
+	s.host = host{id: disk.JoinID(m.id, m.boot), sync: func(string, []string) error {
 		m.syncs++
 		return m.err
 	}}

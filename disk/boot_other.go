@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package storage
+package disk
 
 // bootID is empty: when the machine started cannot be told.
 func bootID() string { return "" }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package storage
+package disk
 
 import (
 	"os"
@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errNoSpace error = unix.ENOSPC
+var ErrFull error = unix.ENOSPC
 
-// freeBytes is what an ordinary user may still write below dir.
-func freeBytes(dir string) (int64, error) {
+// Free is what an ordinary user may still write below dir.
+func Free(dir string) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, err
@@ -20,8 +20,8 @@ func freeBytes(dir string) (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }
 
-// allocated is what a file takes of the disk.
-func allocated(info os.FileInfo) int64 {
+// Allocated is what a file takes of the disk.
+func Allocated(info os.FileInfo) int64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return st.Blocks * 512
 	}

@@ -1,4 +1,4 @@
-package storage
+package disk
 
 import (
 	"os"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clone makes to share the content of from. Only some file systems can, XFS and
+// Clone makes to share the content of from. Only some file systems can, XFS and
 // btrfs among them, and only within themselves.
-func clone(to, from *os.File) error {
+func Clone(to, from *os.File) error {
 	return unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
 }

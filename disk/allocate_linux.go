@@ -1,4 +1,4 @@
-package storage
+package disk
 
 import (
 	"errors"
@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allocate has the file system set size bytes aside for f. Where it cannot, a
+// Allocate has the file system set size bytes aside for f. Where it cannot, a
 // full disk will show when it is full.
-func allocate(f *os.File, size int64) error {
+func Allocate(f *os.File, size int64) error {
 	for {
 		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
 		switch {

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package storage
+package disk
 
 // machineID is empty: where there is a boot ID, it is different on each machine.
 func machineID() string { return "" }

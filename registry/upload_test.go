@@ -203,7 +203,7 @@ func TestDownloadGoesOnWhenTheTokenExpires(t *testing.T) {
 	if err := repo.Upload(t.Context(), describe("", data), blob.Bytes(data)); err != nil {
 		t.Fatal(err)
 	}
-	if err := errorOf(repo.Download(t.Context(), describe("", data), &memorySink{})); err != nil {
+	if err := errorOf(repo.Download(t.Context(), describe("", data), &memorySink{}, nil)); err != nil {
 		t.Error(err)
 	}
 	if got := requests.Load(); got < 2 {

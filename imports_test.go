@@ -17,7 +17,7 @@ const module = "github.com/tareml/tare"
 var mayImport = map[string][]string{
 	"":                   {"cmd"},
 	"cmd":                {"blob", "build", "extract", "modelfile", "modelfile/generate", "modelpack", "progress", "registry", "storage"},
-	"build":              {"blob", "modelfile", "modelpack"},
+	"build":              {"blob", "disk", "modelfile", "modelpack"},
 	"extract":            {"blob", "disk", "filelock", "modelpack"},
 	"disk":               {},
 	"filelock":           {},

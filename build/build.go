@@ -25,6 +25,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/modelpack"
 )
 
@@ -206,7 +207,7 @@ func (b *builder) layer(ctx context.Context, l Layer) (built, error) {
 }
 
 // finish describes a layer in the words of a manifest.
-func (b *builder) finish(l Layer, r remembered, ids []identity) (built, error) {
+func (b *builder) finish(l Layer, r remembered, ids []disk.Identity) (built, error) {
 	var size int64
 	for _, id := range ids {
 		size += id.Size
@@ -292,7 +293,7 @@ func (b *builder) open(l Layer) (*content, error) {
 		c.bundle = &bundle{plan: b.plan, files: l.Files, o: b.o.Observer}
 		c.reader = c.bundle
 	} else {
-		s, err := b.plan.open(l.Files[0], l.Format, tarEnd)
+		s, err := b.plan.open(l.Files[0], l.Format, modelpack.TarEnd)
 		if err != nil {
 			return nil, err
 		}
@@ -332,9 +333,9 @@ func (c *content) close() error {
 func (c *content) executable() bool { return c.single != nil && c.single.executable }
 
 // identities are those of the files as they were opened.
-func (c *content) identities() []identity {
+func (c *content) identities() []disk.Identity {
 	if c.bundle != nil {
 		return c.bundle.opened
 	}
-	return []identity{identify(c.single.before)}
+	return []disk.Identity{disk.Identify(c.single.before)}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/modelpack"
 )
 
@@ -34,11 +35,11 @@ type remembered struct {
 // identity, what stands before each in the archive, and the format. A header is
 // made of path, size and mode, and the mode follows from content, so that path
 // and size stand for it. The key is empty if the layer cannot be remembered.
-func cacheKey(l Layer, ids []identity) string {
+func cacheKey(l Layer, ids []disk.Identity) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d %s %t\n", cacheVersion, l.Format, l.Bundle)
 	for i, f := range l.Files {
-		if !ids[i].known {
+		if !ids[i].Known {
 			return ""
 		}
 		fmt.Fprintf(h, "%d %d %d %d %d", ids[i].Dev, ids[i].Ino, ids[i].Size, ids[i].MTime, ids[i].CTime)
@@ -55,7 +56,7 @@ func (b *builder) recall(l Layer) (built, bool, error) {
 	if b.o.Cache == nil {
 		return built{}, false, nil
 	}
-	ids := make([]identity, len(l.Files))
+	ids := make([]disk.Identity, len(l.Files))
 	for i, f := range l.Files {
 		ids[i] = f.id
 	}
@@ -82,7 +83,7 @@ func (b *builder) isCurrent(l Layer) bool {
 		}
 		info, err := file.Stat()
 		file.Close()
-		if err != nil || identify(info) != f.id {
+		if err != nil || disk.Identify(info) != f.id {
 			return false
 		}
 	}
@@ -91,12 +92,12 @@ func (b *builder) isCurrent(l Layer) bool {
 
 // remember saves what a layer became, unless its files are so fresh that a
 // change might not show.
-func (b *builder) remember(l Layer, r remembered, ids []identity) {
+func (b *builder) remember(l Layer, r remembered, ids []disk.Identity) {
 	if b.o.Cache == nil {
 		return
 	}
 	for _, id := range ids {
-		if !id.settled(b.start) {
+		if !id.Settled(b.start) {
 			return
 		}
 	}

@@ -30,11 +30,11 @@ func (l *Layer) Size() int64 {
 	for _, f := range l.Files {
 		size += f.Size
 		if l.Format != modelpack.Raw {
-			size += headerSize(f.Path, f.Size) + padding(f.Size)
+			size += modelpack.TarHeaderSize(f.Path, f.Size) + modelpack.TarPadding(f.Size)
 		}
 	}
 	if l.Format != modelpack.Raw {
-		size += int64(len(tarEnd))
+		size += modelpack.TarEnd
 	}
 	return size
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/modelfile"
 	"github.com/tareml/tare/modelpack"
 )
@@ -22,12 +23,12 @@ type File struct {
 	Kind modelpack.Kind
 	Size int64 // in bytes, as of the planning
 
-	id identity // as of the planning
+	id disk.Identity // as of the planning
 }
 
 // newFile describes a file that info was just read of.
 func newFile(path string, kind modelpack.Kind, info fs.FileInfo) File {
-	return File{Path: path, Kind: kind, Size: info.Size(), id: identify(info)}
+	return File{Path: path, Kind: kind, Size: info.Size(), id: disk.Identify(info)}
 }
 
 // Plan is what a build will do.

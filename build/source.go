@@ -10,6 +10,7 @@ import (
 	"path"
 
 	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/modelpack"
 )
 
@@ -52,7 +53,7 @@ type source struct {
 
 // open opens a file and puts a header before it and padding and end behind it,
 // unless it is to be raw.
-func (p *Plan) open(f File, format modelpack.Format, end []byte) (*source, error) {
+func (p *Plan) open(f File, format modelpack.Format, end int64) (*source, error) {
 	file, err := p.tree.open(f.Path)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func (p *Plan) open(f File, format modelpack.Format, end []byte) (*source, error
 }
 
 // newSource dresses an open file. It closes the file if it fails.
-func newSource(name string, file *os.File, format modelpack.Format, end []byte) (_ *source, err error) {
+func newSource(name string, file *os.File, format modelpack.Format, end int64) (_ *source, err error) {
 	s := &source{path: name, file: file}
 	defer func() {
 		if err != nil {
@@ -79,11 +80,11 @@ func newSource(name string, file *os.File, format modelpack.Format, end []byte) 
 		s.Layer = blob.NewLayer(nil, file, size, nil)
 		return s, nil
 	}
-	header, err := tarHeader(name, size, modelpack.Mode(s.executable))
+	header, err := modelpack.TarHeader(name, size, modelpack.Mode(s.executable))
 	if err != nil {
 		return nil, err
 	}
-	trailer := append(make([]byte, padding(size)), end...)
+	trailer := make([]byte, modelpack.TarPadding(size)+end)
 	s.Layer = blob.NewLayer(header, file, size, trailer)
 	return s, nil
 }
@@ -94,7 +95,7 @@ func (s *source) changed() error {
 	if err != nil {
 		return err
 	}
-	if identify(after) != identify(s.before) {
+	if disk.Identify(after) != disk.Identify(s.before) {
 		return fmt.Errorf("%s changed while it was read", s.path)
 	}
 	return nil
@@ -144,7 +145,7 @@ type bundle struct {
 	plan   *Plan
 	files  []File
 	o      Observer
-	opened []identity
+	opened []disk.Identity
 
 	current *source
 	reader  io.Reader
@@ -180,9 +181,9 @@ func (b *bundle) next() error {
 		return io.EOF
 	}
 	f := b.files[0]
-	var end []byte
+	var end int64
 	if len(b.files) == 1 {
-		end = tarEnd
+		end = modelpack.TarEnd
 	}
 	file, err := b.open(f.Path)
 	if err != nil {
@@ -193,7 +194,7 @@ func (b *bundle) next() error {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	b.files = b.files[1:]
-	b.opened = append(b.opened, identify(s.before))
+	b.opened = append(b.opened, disk.Identify(s.before))
 	b.current, b.reader = s, s.reader(b.o)
 	return nil
 }

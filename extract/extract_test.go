@@ -41,10 +41,53 @@ func (m memory) Fetch(_ context.Context, desc ocispec.Descriptor) (io.ReadCloser
 	return io.NopCloser(r), err
 }
 
+// Fill writes from the end to the start, as several connections might.
+func (m memory) Fill(ctx context.Context, desc ocispec.Descriptor, sink blob.Sink, report func(safe, resumed int64)) (blob.Proof, error) {
+	r, err := m.Fetch(ctx, desc)
+	if err != nil {
+		return blob.Proof{}, err
+	}
+	data := m[desc.Digest]
+	for end := len(data); end > 0; {
+		start := max(0, end-1_000_000)
+		n, err := sink.WriteAt(data[start:end], int64(start))
+		if err != nil {
+			return blob.Proof{}, err
+		}
+		report(int64(n), 0)
+		end = start
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return blob.Proof{}, err
+	}
+	v, err := blob.NewVerifier(desc)
+	if err != nil {
+		return blob.Proof{}, err
+	}
+	v.Write(data)
+	return v.Proof()
+}
+
 // artifact collects layers for a test.
 type artifact struct {
 	modelpack.Artifact
 	memory
+}
+
+// models is the artifact as a version of the model x.
+func (a *artifact) models() []extract.Model { return models(&a.Artifact, a) }
+
+func models(a *modelpack.Artifact, src extract.Source) []extract.Model {
+	return []extract.Model{{Artifact: a, Source: src, Repository: "example.com/x", Digest: digestOf(a)}}
+}
+
+// digestOf is different for different layers.
+func digestOf(a *modelpack.Artifact) digest.Digest {
+	var all strings.Builder
+	for _, l := range a.Layers {
+		fmt.Fprintln(&all, l.Digest, l.Path, l.Format)
+	}
+	return digest.FromString(all.String())
 }
 
 func newArtifact() *artifact { return &artifact{memory: memory{}} }
@@ -121,11 +164,14 @@ func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(dir, path)
+		if d != nil && d.IsDir() && rel == ".tare" {
+			return fs.SkipDir
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
 		data, err := os.ReadFile(path)
-		rel, _ := filepath.Rel(dir, path)
 		files[filepath.ToSlash(rel)] = string(data)
 		return err
 	})
@@ -140,7 +186,7 @@ func wantTree(t *testing.T, dir string, want map[string]string) {
 	if got := tree(t, dir); !maps.Equal(got, want) {
 		t.Errorf("files %q, want %q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 	}
-	if _, err := os.Lstat(filepath.Join(dir, ".tare")); err == nil {
+	if _, err := os.Lstat(filepath.Join(dir, ".tare", "staging")); err == nil {
 		t.Error("the staging directory is still there")
 	}
 }
@@ -162,7 +208,7 @@ func TestEveryFormat(t *testing.T) {
 		header("code/a.py", "a"), header("./code/b.py", "b"),
 	))
 	dir := filepath.Join(t.TempDir(), "new", "dir")
-	r, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options)
+	r, err := extract.Extract(t.Context(), a.models(), dir, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +231,7 @@ func TestModes(t *testing.T) {
 	l := a.add(modelpack.Raw, "raw-tool", []byte("#!x"))
 	l.Metadata = &modelpack.FileMetadata{Name: "raw-tool", Size: 3, Mode: 0o755}
 	dir := t.TempDir()
-	if _, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options); err != nil {
+	if _, err := extract.Extract(t.Context(), a.models(), dir, options); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]fs.FileMode{"plain": 0o644, "tool": 0o755, "suid": 0o755, "none": 0o644, "raw-tool": 0o755} {
@@ -276,7 +322,7 @@ func TestHostile(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "mine"), []byte("mine"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			_, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options)
+			_, err := extract.Extract(t.Context(), a.models(), dir, options)
 			if !errors.Is(err, blob.ErrHostile) {
 				t.Errorf("error %v, want %v", err, blob.ErrHostile)
 			}
@@ -302,7 +348,7 @@ func TestWrongContent(t *testing.T) {
 			l := a.file("model.bin", strings.Repeat("weights", 100))
 			a.memory[l.Digest] = damage(slices.Clone(a.memory[l.Digest]))
 			dir := filepath.Join(t.TempDir(), "dest")
-			_, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options)
+			_, err := extract.Extract(t.Context(), a.models(), dir, options)
 			if !errors.Is(err, blob.ErrMismatch) {
 				t.Errorf("error %v, want %v", err, blob.ErrMismatch)
 			}
@@ -330,14 +376,14 @@ func TestFilesThatAreThere(t *testing.T) {
 		}
 	}
 	var conflict *extract.ConflictError
-	if _, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options); !errors.As(err, &conflict) || !slices.Equal(conflict.Paths, []string{"size"}) {
-		t.Errorf("error %v, want a conflict in size, found before anything moves", err)
+	if _, err := extract.Extract(t.Context(), a.models(), dir, options); !errors.As(err, &conflict) || !slices.Equal(conflict.Paths, []string{"content", "size"}) {
+		t.Errorf("error %v, want a conflict in content and size", err)
 	}
 	wantTree(t, dir, before)
 
 	os.Remove(filepath.Join(dir, "size"))
 	delete(before, "size")
-	if _, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options); !errors.As(err, &conflict) || !slices.Equal(conflict.Paths, []string{"content"}) {
+	if _, err := extract.Extract(t.Context(), a.models(), dir, options); !errors.As(err, &conflict) || !slices.Equal(conflict.Paths, []string{"content"}) {
 		t.Errorf("error %v, want a conflict in content", err)
 	}
 	wantTree(t, dir, before)
@@ -345,14 +391,14 @@ func TestFilesThatAreThere(t *testing.T) {
 	kept, _ := os.Stat(filepath.Join(dir, "same"))
 	overwrite := options
 	overwrite.Overwrite = true
-	if _, err := extract.Extract(t.Context(), &a.Artifact, a, dir, overwrite); err != nil {
+	if _, err := extract.Extract(t.Context(), a.models(), dir, overwrite); err != nil {
 		t.Fatal(err)
 	}
 	wantTree(t, dir, map[string]string{"same": "same", "size": "other size", "content": "content", "new": "new", "mine": "mine"})
 	if again, _ := os.Stat(filepath.Join(dir, "same")); !os.SameFile(kept, again) {
 		t.Error("a file that was right already was replaced")
 	}
-	if _, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options); err != nil {
+	if _, err := extract.Extract(t.Context(), a.models(), dir, options); err != nil {
 		t.Errorf("extracting again what is there: %v", err)
 	}
 }
@@ -373,7 +419,7 @@ func TestFailedPublicationIsTakenBack(t *testing.T) {
 	}
 	o := options
 	o.Overwrite = true
-	_, err := extract.Extract(t.Context(), &a.Artifact, a, dir, o)
+	_, err := extract.Extract(t.Context(), a.models(), dir, o)
 	if err == nil || !strings.Contains(err.Error(), dir) {
 		t.Errorf("error %v, want one that names the destination", err)
 	}
@@ -397,7 +443,7 @@ func TestLinksInTheDestination(t *testing.T) {
 	}
 	a := newArtifact()
 	a.file("sub/evil", "x")
-	if _, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options); err == nil {
+	if _, err := extract.Extract(t.Context(), a.models(), dir, options); err == nil {
 		t.Error("wrote through a link that leaves the destination")
 	}
 	if entries, _ := os.ReadDir(outside); len(entries) != 0 {
@@ -411,7 +457,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	dir := filepath.Join(t.TempDir(), "dest")
-	if _, err := extract.Extract(ctx, &a.Artifact, a, dir, options); !errors.Is(err, context.Canceled) {
+	if _, err := extract.Extract(ctx, a.models(), dir, options); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -423,17 +469,17 @@ func TestMissingLayer(t *testing.T) {
 	a := newArtifact()
 	l := a.file("a", "a")
 	delete(a.memory, l.Digest)
-	if _, err := extract.Extract(t.Context(), &a.Artifact, a, t.TempDir(), options); !errors.Is(err, blob.ErrNotFound) {
+	if _, err := extract.Extract(t.Context(), a.models(), t.TempDir(), options); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("error %v, want %v", err, blob.ErrNotFound)
 	}
 }
 
-// TestDeadRunsAreSwept: what a run that was killed has staged must not stay for
-// ever, and what a live one stages must not go.
-func TestDeadRunsAreSwept(t *testing.T) {
+// TestLeftoversAreSwept: what a run that was killed has staged must not stay for
+// ever, and nothing else must go.
+func TestLeftoversAreSwept(t *testing.T) {
 	dir := t.TempDir()
 	state := filepath.Join(dir, ".tare")
-	for _, name := range []string{"stage-DEAD/0-0", "stage-LIVE/0-0"} {
+	for _, name := range []string{"staging/0-0", "staging/part-0", "mine"} {
 		path := filepath.Join(state, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -442,24 +488,14 @@ func TestDeadRunsAreSwept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"stage-DEAD.lock", "mine"} {
-		if err := os.WriteFile(filepath.Join(state, name), nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	lock, err := filelock.TryAcquire(filepath.Join(state, "stage-LIVE.lock"), filelock.Exclusive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Release()
 	a := newArtifact()
 	a.file("a", "a")
-	if _, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options); err != nil {
+	if _, err := extract.Extract(t.Context(), a.models(), dir, options); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"a": "a", ".tare/stage-LIVE/0-0": "staged", ".tare/stage-LIVE.lock": "", ".tare/mine": ""}
-	if got := tree(t, dir); !maps.Equal(got, want) {
-		t.Errorf("files %q, want %q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	wantTree(t, dir, map[string]string{"a": "a"})
+	if _, err := os.Stat(filepath.Join(state, "mine")); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -478,7 +514,9 @@ func TestTwoRunsAtOnce(t *testing.T) {
 				a.file(name, content)
 				want[i][name] = content
 			}
-			wg.Go(func() { _, errs[i] = extract.Extract(t.Context(), &a.Artifact, a, dir, options) })
+			m := a.models()
+			m[0].Repository += content
+			wg.Go(func() { _, errs[i] = extract.Extract(t.Context(), m, dir, options) })
 		}
 		wg.Wait()
 		var conflict *extract.ConflictError
@@ -497,9 +535,9 @@ func TestTwoRunsAtOnce(t *testing.T) {
 // read for them.
 func TestErrorsOfTheDestination(t *testing.T) {
 	a := newArtifact()
-	a.file("model.bin", strings.Repeat("weights", 1_000_000))
+	a.file("model.bin", strings.Repeat("weights", 500_000))
 	src := &breaking{memory: a.memory, dir: filepath.Join(t.TempDir(), "dest")}
-	_, err := extract.Extract(t.Context(), &a.Artifact, src, src.dir, options)
+	_, err := extract.Extract(t.Context(), models(&a.Artifact, src), src.dir, options)
 	if err == nil || errors.Is(err, blob.ErrHostile) || errors.Is(err, blob.ErrMismatch) {
 		t.Errorf("error %v, want the destination's own", err)
 	}
@@ -520,10 +558,7 @@ func (b *breaking) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadC
 	if err != nil {
 		return nil, err
 	}
-	stages, _ := filepath.Glob(filepath.Join(b.dir, ".tare", "stage-*"))
-	for _, s := range stages {
-		os.RemoveAll(s)
-	}
+	os.RemoveAll(filepath.Join(b.dir, ".tare", "staging"))
 	return io.NopCloser(readFunc(func(p []byte) (int, error) {
 		n, err := r.Read(p[:min(len(p), 4096)])
 		b.read += n
@@ -542,7 +577,7 @@ func TestObserverSeesEveryByte(t *testing.T) {
 	var seen observer
 	o := options
 	o.Concurrency, o.Observer = 1, &seen
-	if _, err := extract.Extract(t.Context(), &a.Artifact, a, t.TempDir(), o); err != nil {
+	if _, err := extract.Extract(t.Context(), a.models(), t.TempDir(), o); err != nil {
 		t.Fatal(err)
 	}
 	if want := a.Layers[0].Size + a.Layers[1].Size; seen.safe != want || seen.done != 2 {
@@ -571,7 +606,7 @@ func FuzzArchive(f *testing.F) {
 		a.add(modelpack.Tar, path, data)
 		a.add(modelpack.Raw, path+"raw", data)
 		above := t.TempDir()
-		_, _ = extract.Extract(t.Context(), &a.Artifact, a, filepath.Join(above, "dest"), options)
+		_, _ = extract.Extract(t.Context(), a.models(), filepath.Join(above, "dest"), options)
 		entries, _ := os.ReadDir(above)
 		for _, e := range entries {
 			if e.Name() != "dest" {
@@ -599,7 +634,7 @@ func TestManifestOfBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if _, err := extract.Extract(t.Context(), parsed, a, dir, options); err != nil {
+	if _, err := extract.Extract(t.Context(), models(parsed, a), dir, options); err != nil {
 		t.Fatal(err)
 	}
 	wantTree(t, dir, map[string]string{"dir/a": "a"})

@@ -19,7 +19,7 @@ func TestUmask(t *testing.T) {
 	a := newArtifact()
 	a.file("sub/a", "a")
 	dir := filepath.Join(t.TempDir(), "new", "dest")
-	if _, err := extract.Extract(t.Context(), &a.Artifact, a, dir, options); err != nil {
+	if _, err := extract.Extract(t.Context(), a.models(), dir, options); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]fs.FileMode{"..": 0o755, ".": 0o755, "sub": 0o755, "sub/a": 0o644} {

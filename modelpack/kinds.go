@@ -18,8 +18,10 @@ const (
 	Doc                 // README, LICENSE
 )
 
+type kindWords struct{ name, word string }
+
 // kinds holds, for each Kind, its name and its word in a media type.
-var kinds = [...]struct{ name, word string }{
+var kinds = [...]kindWords{
 	Config:  {"config", "weight.config"},
 	Model:   {"model", "weight"},
 	Code:    {"code", "code"},
@@ -62,7 +64,14 @@ const (
 	TarZstd Format = "tar+zstd" // the same, compressed with zstd
 )
 
-// formats lists all formats.
+// Formats that only ModelKits have: the spec does not compress single files.
+// They are read and not written.
+const (
+	RawGzip Format = "raw+gzip" // the bytes of one file, compressed with gzip
+	RawZstd Format = "raw+zstd" // the same, compressed with zstd
+)
+
+// formats lists the formats of the spec.
 var formats = []Format{Raw, Tar, TarGzip, TarZstd}
 
 // ParseFormat reads the name of a format.
@@ -85,20 +94,31 @@ func MediaType(k Kind, f Format) string {
 }
 
 // ParseMediaType reverses [MediaType]. It also reads the older
-// application/vnd.cnai.model types; ok is false for everything else.
+// application/vnd.cnai.model types and those of the layers of ModelKits and of
+// Docker's models; ok is false for everything else.
 func ParseMediaType(mediaType string) (k Kind, f Format, ok bool) {
-	rest, ok := strings.CutPrefix(mediaType, mediaTypePrefix)
-	if !ok {
-		rest, ok = strings.CutPrefix(mediaType, legacyPrefix)
-	}
-	word, format, cut := strings.Cut(rest, ".v1.")
-	if !ok || !cut || !slices.Contains(formats, Format(format)) {
-		return 0, "", false
-	}
-	for k, kind := range kinds {
-		if kind.word == word {
-			return Kind(k), Format(format), true
+	for _, prefix := range []string{mediaTypePrefix, legacyPrefix} {
+		if rest, ok := strings.CutPrefix(mediaType, prefix); ok {
+			return parseSpecType(rest)
 		}
+	}
+	if rest, ok := strings.CutPrefix(mediaType, kitPrefix); ok {
+		return parseKitType(rest)
+	}
+	d, ok := dockerTypes[mediaType]
+	return d.kind, d.format, ok
+}
+
+func parseSpecType(s string) (Kind, Format, bool) {
+	word, format, _ := strings.Cut(s, ".v1.")
+	k := slices.IndexFunc(kinds[:], func(kind kindWords) bool { return kind.word == word })
+	switch {
+	case k < 0:
+		return 0, "", false
+	case slices.Contains(formats, Format(format)):
+		return Kind(k), Format(format), true
+	case Kind(k) == Model && (format == "gguf" || format == "safetensors"):
+		return Model, Raw, true // Docker Model Runner wrote these for a while
 	}
 	return 0, "", false
 }

@@ -5,7 +5,9 @@
 //
 // [ParseManifest] turns the bytes of a manifest into an [Artifact], whose layers
 // say what they are and where their file goes; a manifest that is not a model's
-// is [ErrNotModel]. [NewManifest] goes the other way. [CheckPath] is the one rule
+// is [ErrNotModel]. It reads ModelKits and Docker's models as well; [ParseImage]
+// reads plain images too, and [ParseIndex] what stands for several of any of
+// them. [NewManifest] goes the other way. [CheckPath] is the one rule
 // for the paths that an artifact may hold, and building and extracting both ask
 // it.
 package modelpack
@@ -64,6 +66,13 @@ var ErrNotModel = errors.New("not a model artifact")
 type Artifact struct {
 	Manifest ocispec.Manifest
 	Layers   []Layer
+	// Image says that this is a plain image: its layers are applied one on top
+	// of the other, the first one first, and hide what those before them hold.
+	// Nothing says what their files are for: all are of kind [Model].
+	Image bool
+	// Elsewhere lists what belongs to a ModelKit and is not in it: references of
+	// other ModelKits, and URLs.
+	Elsewhere []string
 }
 
 // Layer is one layer of an artifact.
@@ -75,7 +84,14 @@ type Layer struct {
 	// it is what the artifact says. It may be empty in a tar layer, whose entries
 	// have names of their own.
 	Path string
-	// Metadata is nil if the layer carries none.
+	// Dir is the directory, slash-separated, in which the entries of a tar layer
+	// have their names. It is empty in what follows the spec, whose entries have
+	// their whole path.
+	Dir string
+	// Name is what a ModelKit calls the layer, apart from its path. It is empty
+	// where nothing gives layers names.
+	Name string
+	// Metadata is nil if the layer carries none that holds for its file.
 	Metadata *FileMetadata
 }
 
@@ -88,28 +104,60 @@ func (a *Artifact) Size() int64 {
 	return size
 }
 
-// ParseManifest reads a manifest. It accepts the current spec, its older
-// media types and annotations, and manifests without an artifactType; anything
-// else is [ErrNotModel].
+// ParseManifest reads the manifest of a model. It accepts the current spec, its
+// older media types and annotations, manifests without an artifactType, and the
+// ModelKits and models of other tools; anything else is [ErrNotModel].
 func ParseManifest(data []byte) (*Artifact, error) {
-	// Decoding takes far more memory than the text: 4 MiB can hold a million
-	// empty layers.
-	if n := bytes.Count(data, []byte("{")); n > maxObjects {
-		return nil, fmt.Errorf("manifest of %d objects: %w", n, blob.ErrHostile)
+	m, err := decodeManifest(data)
+	if err != nil {
+		return nil, err
 	}
-	var m ocispec.Manifest
-	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, fmt.Errorf("parsing manifest: %w", err)
+	return newModel(m)
+}
+
+func decodeManifest(data []byte) (m ocispec.Manifest, err error) {
+	if err := unmarshal("manifest", data, &m); err != nil {
+		return m, err
 	}
 	if m.MediaType == ocispec.MediaTypeImageIndex || len(m.Layers) == 0 {
-		return nil, fmt.Errorf("manifest of type %q with %d layers: %w", m.MediaType, len(m.Layers), ErrNotModel)
+		return m, fmt.Errorf("manifest of type %q with %d layers: %w", m.MediaType, len(m.Layers), ErrNotModel)
 	}
-	if !isModel(m) {
-		return nil, fmt.Errorf("manifest with artifactType %q and config %q: %w", m.ArtifactType, m.Config.MediaType, ErrNotModel)
+	return m, nil
+}
+
+// unmarshal bounds what decoding takes, which is far more memory than the text:
+// 4 MiB can hold a million empty layers.
+func unmarshal(what string, data []byte, v any) error {
+	if len(data) > MaxManifestSize {
+		return fmt.Errorf("%s of %d bytes: %w", what, len(data), blob.ErrHostile)
 	}
+	if n := bytes.Count(data, []byte("{")); n > maxObjects {
+		return fmt.Errorf("%s of %d objects: %w", what, n, blob.ErrHostile)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("parsing %s: %w", what, err)
+	}
+	return nil
+}
+
+func newModel(m ocispec.Manifest) (*Artifact, error) {
+	if err := checkModel(m); err != nil {
+		return nil, err
+	}
+	a, err := newArtifact(m, parseLayer)
+	if err != nil {
+		return nil, err
+	}
+	nameDockerLayers(a.Layers)
+	a.readKitfileAnnotation()
+	return a, nil
+}
+
+// newArtifact reads each layer with parse.
+func newArtifact(m ocispec.Manifest, parse func(ocispec.Descriptor) (Layer, error)) (*Artifact, error) {
 	a := &Artifact{Manifest: m, Layers: make([]Layer, 0, len(m.Layers))}
 	for i, desc := range m.Layers {
-		l, err := parseLayer(desc)
+		l, err := parse(desc)
 		if err != nil {
 			return nil, fmt.Errorf("layer %d (%s): %w", i+1, desc.Digest, err)
 		}
@@ -118,25 +166,29 @@ func ParseManifest(data []byte) (*Artifact, error) {
 	return a, nil
 }
 
-// isModel goes by the manifest's own word first, then by its layers'.
-func isModel(m ocispec.Manifest) bool {
-	switch {
-	case m.ArtifactType == ArtifactType, m.ArtifactType == legacyArtifactType,
-		m.Config.MediaType == MediaTypeConfig, m.Config.MediaType == legacyMediaTypeConfig:
-		return true
+// checkModel goes by the manifest's own word first, then by its layers'.
+func checkModel(m ocispec.Manifest) error {
+	switch m.ArtifactType {
+	case ArtifactType, legacyArtifactType, kitArtifactType:
+		return nil
 	}
-	for _, desc := range m.Layers {
+	switch m.Config.MediaType {
+	case MediaTypeConfig, legacyMediaTypeConfig, kitMediaTypeConfig, dockerMediaTypeConfig1, dockerMediaTypeConfig2:
+		return nil
+	}
+	for i, desc := range m.Layers {
 		if _, _, ok := ParseMediaType(desc.MediaType); !ok {
-			return false
+			return fmt.Errorf("manifest with artifactType %q and config %q, layer %d (%s) of type %q: %w",
+				m.ArtifactType, m.Config.MediaType, i+1, desc.Digest, desc.MediaType, ErrNotModel)
 		}
 	}
-	return true
+	return nil
 }
 
 func parseLayer(desc ocispec.Descriptor) (Layer, error) {
 	kind, format, ok := ParseMediaType(desc.MediaType)
 	if !ok {
-		return Layer{}, fmt.Errorf("media type %q: %w", desc.MediaType, ErrNotModel)
+		return Layer{}, unknownType(desc)
 	}
 	l := Layer{Descriptor: desc, Kind: kind, Format: format}
 	l.Path = annotation(desc, AnnotationFilepath, legacyAnnotationFilepath, ocispec.AnnotationTitle)
@@ -146,7 +198,12 @@ func parseLayer(desc ocispec.Descriptor) (Layer, error) {
 			l.Metadata = &m
 		}
 	}
+	l.adjust()
 	return l, nil
+}
+
+func unknownType(desc ocispec.Descriptor) error {
+	return fmt.Errorf("media type %q is unknown: %w", desc.MediaType, ErrNotModel)
 }
 
 // annotation is the first of keys that is set.

@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package build
+package disk
 
 import "io/fs"
 

@@ -1,4 +1,4 @@
-package build
+package disk
 
 import (
 	"io/fs"

@@ -1,4 +1,4 @@
-package build
+package modelpack
 
 import (
 	"archive/tar"
@@ -10,24 +10,24 @@ import (
 
 const tarBlock = 512
 
-// tarEnd ends an archive: two zero blocks, and nothing after them, since some
-// readers refuse more.
-var tarEnd = make([]byte, 2*tarBlock)
+// TarEnd is how many zeros end an archive: two blocks, and nothing after them,
+// since some readers refuse more.
+const TarEnd = 2 * tarBlock
 
-// padding is what fills the last block of a file of size bytes.
-func padding(size int64) int64 { return (tarBlock - size%tarBlock) % tarBlock }
+// TarPadding is how many zeros fill the last block of a file of size bytes.
+func TarPadding(size int64) int64 { return (tarBlock - size%tarBlock) % tarBlock }
 
-// tarHeader is the header of a file: USTAR where that holds the name and the
-// size, PAX where it does not.
-func tarHeader(name string, size, mode int64) ([]byte, error) {
+// TarHeader is the header of a file in a layer, the same on every machine: USTAR
+// where that holds the name and the size, PAX where it does not.
+func TarHeader(name string, size, mode int64) ([]byte, error) {
 	if isSimple(name, size) {
 		return simpleHeader(name, size, mode), nil
 	}
 	return fullHeader(name, size, mode)
 }
 
-// headerSize is the length of a tarHeader.
-func headerSize(name string, size int64) int64 {
+// TarHeaderSize is the length of a [TarHeader].
+func TarHeaderSize(name string, size int64) int64 {
 	if isSimple(name, size) {
 		return tarBlock
 	}

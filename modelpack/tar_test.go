@@ -1,4 +1,4 @@
-package build
+package modelpack
 
 import (
 	"bytes"
@@ -13,11 +13,11 @@ func checkHeader(t *testing.T, name string, size, mode int64) {
 	if err != nil || size < 0 {
 		return
 	}
-	got, err := tarHeader(name, size, mode)
+	got, err := TarHeader(name, size, mode)
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%q of %d bytes, mode %o: %v\n%q\nwant\n%q", name, size, mode, err, got, want)
 	}
-	if n := headerSize(name, size); n != int64(len(want)) {
+	if n := TarHeaderSize(name, size); n != int64(len(want)) {
 		t.Errorf("%q of %d bytes: header of %d bytes, expected %d", name, size, len(want), n)
 	}
 }

@@ -1,0 +1,340 @@
+package extract
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/tareml/tare/modelpack"
+)
+
+// maxWindow bounds the memory that a zstd stream may ask for, in bytes. Decoders
+// need not take more, and encoders stay below it unless told otherwise.
+const maxWindow = 8 << 20
+
+// A compressed layer whose manifest does not say how large its file is may grow
+// by maxRatio, the best that deflate can do, and by maxSlack bytes.
+const (
+	maxRatio = 1032
+	maxSlack = 16 << 20
+)
+
+// maxTrailing is how many bytes may follow the end of an archive: some tools
+// fill up to blocks of 10 KiB and more.
+const maxTrailing = 1 << 20
+
+// maxDiagnosis is how many bytes are read on to tell why a layer is bad.
+const maxDiagnosis = 256 << 20
+
+// stager reads the files of one layer, in order.
+type stager struct {
+	x       *extraction
+	job     *job
+	layer   modelpack.Layer
+	prefix  string
+	overlay *overlay // of an image, else nil
+
+	entries int                // of the layer, files and others
+	last    string             // path of the file that came last, in the layer
+	size    int64              // of that file
+	left    int64              // bytes that the layer's files may still have
+	files   []*staged          // what was staged
+	claimed []string           // paths
+	byName  map[string]*staged // to be linked to
+}
+
+// readAll stages the layer's files and reads what follows them: it counts for
+// the digest too.
+func (s *stager) readAll(r io.Reader) error {
+	s.byName = make(map[string]*staged)
+	if err := s.read(r); err != nil {
+		return err
+	}
+	if err := drain(r); err != nil {
+		return err
+	}
+	return s.complete()
+}
+
+// complete makes sure that the layer held what the manifest says that it holds.
+func (s *stager) complete() error {
+	switch {
+	case s.overlay != nil:
+		return nil
+	case s.entries == 0:
+		return errors.New("holds no file")
+	case s.single() && (s.last != s.layer.Path || s.size != s.job.size):
+		return fmt.Errorf("holds %s of %d bytes, and the manifest declares %s of %d", s.last, s.size, s.layer.Path, s.job.size)
+	}
+	return nil
+}
+
+// single says whether the manifest declares one file.
+func (s *stager) single() bool { return s.job.single() && s.layer.Format != modelpack.Raw }
+
+// discard removes what was staged, for the layer to be read again.
+func (s *stager) discard() {
+	for _, f := range s.files {
+		s.x.root.Remove(f.name)
+	}
+	s.x.unclaim(s.claimed)
+}
+
+// explain says what an error in a layer means: the destination's own errors and
+// the stream's are what they are, everything else is the artifact's fault.
+func (s *stager) explain(err error, r *observedReader) error {
+	if !isLocal(err) {
+		// Damaged content and hostile content look alike until the digest is known.
+		io.CopyN(io.Discard, r, maxDiagnosis)
+		if r.err != nil {
+			err = r.err
+		} else {
+			err = hostile(s.layer, err)
+		}
+	}
+	return extracting(s.layer, err)
+}
+
+// drain reads what follows an archive, of which there must not be much.
+func drain(r io.Reader) error {
+	n, err := io.CopyN(io.Discard, r, maxTrailing+1)
+	if n > maxTrailing {
+		return fmt.Errorf("more than %d bytes behind the end of the archive", maxTrailing)
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return err
+}
+
+// read stages the files that r holds.
+func (s *stager) read(r io.Reader) error {
+	switch s.layer.Format {
+	case modelpack.Raw:
+		s.left = s.layer.Size
+		executable := s.layer.Metadata != nil && s.layer.Metadata.Mode&0o111 != 0
+		return s.file(s.layer.Path, r, s.layer.Size, executable, recordedTime(s.layer))
+	case modelpack.TarGzip:
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return err
+		}
+		return s.archive(z, inflated(s.layer.Size))
+	case modelpack.TarZstd:
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return err
+		}
+		defer z.Close()
+		return s.archive(z, inflated(s.layer.Size))
+	default:
+		return s.archive(r, s.layer.Size)
+	}
+}
+
+// inflated bounds what size compressed bytes may become.
+func inflated(size int64) int64 {
+	if size > (math.MaxInt64-maxSlack)/maxRatio {
+		return math.MaxInt64
+	}
+	return size*maxRatio + maxSlack
+}
+
+// archive stages the entries of a tar stream whose files have at most limit
+// bytes in all.
+func (s *stager) archive(r io.Reader, limit int64) error {
+	if s.left = limit; s.single() {
+		s.left = min(limit, s.job.size)
+	}
+	tr := tar.NewReader(r)
+	for {
+		h, err := tr.Next()
+		if err == io.EOF {
+			return drain(r) // the end of a compressed stream holds its checksum
+		}
+		if err != nil {
+			return err
+		}
+		if h.Typeflag == tar.TypeXGlobalHeader {
+			continue
+		}
+		if s.entries++; s.entries > maxEntries {
+			return fmt.Errorf("more than %d entries", maxEntries)
+		}
+		if err := s.entry(h, tr); err != nil {
+			return err
+		}
+	}
+}
+
+// entry stages one entry of an archive.
+func (s *stager) entry(h *tar.Header, r io.Reader) error {
+	name := entryName(h)
+	if name == "." && h.Typeflag == tar.TypeDir {
+		return nil
+	}
+	if err := modelpack.CheckPath(name); err != nil {
+		return err
+	}
+	if s.overlay != nil {
+		if visible, err := s.overlay.entry(name, h.Typeflag == tar.TypeDir); err != nil || !visible {
+			return err
+		}
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		return s.directory(name)
+	case tar.TypeReg:
+		if isSparse(h) {
+			return fmt.Errorf("entry %q is sparse", h.Name)
+		}
+		return s.file(name, r, h.Size, h.Mode&0o111 != 0, h.ModTime)
+	case tar.TypeSymlink:
+		return s.symlink(name, h.Linkname)
+	case tar.TypeLink:
+		return s.hardLink(name, h)
+	default:
+		return fmt.Errorf("entry %q is neither a file nor a directory nor a link (type %q)", h.Name, h.Typeflag)
+	}
+}
+
+// takes says whether the filter lets a file pass.
+func (s *stager) takes(name string) bool {
+	return s.x.o.Filter.Takes(s.layer.Kind, name, s.layer.Name)
+}
+
+// directory notes a directory. A filter is about files: directories without any
+// are not worth making then.
+func (s *stager) directory(name string) error {
+	if !s.x.o.Filter.All() {
+		return nil
+	}
+	return s.x.claim(path.Join(s.job.model.Subdir, name), true)
+}
+
+// stage gives a name to what is about to be staged: its path is claimed, and it
+// can be linked to.
+func (s *stager) stage(name string) (*staged, error) {
+	f := &staged{name: fmt.Sprintf("%s-%d", s.prefix, len(s.files)), path: path.Join(s.job.model.Subdir, name)}
+	if err := s.x.claim(f.path, false); err != nil {
+		return nil, err
+	}
+	s.claimed = append(s.claimed, f.path)
+	s.files = append(s.files, f)
+	s.byName[name] = f
+	return f, nil
+}
+
+// file stages one file of size bytes.
+func (s *stager) file(name string, r io.Reader, size int64, executable bool, when time.Time) (err error) {
+	if err := modelpack.CheckPath(name); err != nil {
+		return err
+	}
+	if size < 0 || size > s.left {
+		return fmt.Errorf("%s has %d bytes, more than the layer declares", name, size)
+	}
+	s.left -= size
+	if s.last != "" && s.single() {
+		return fmt.Errorf("%s is a second file where the manifest declares one", name)
+	}
+	s.entries = max(s.entries, 1)
+	s.last, s.size = name, size
+	if !s.takes(name) {
+		return nil
+	}
+	f, err := s.stage(name)
+	if err != nil {
+		return err
+	}
+	f.size, f.exec = size, executable
+	return s.x.write(f.name, r, size, executable, when)
+}
+
+// symlink stages a symbolic link, which must not lead out of the directory that
+// the artifact is for.
+func (s *stager) symlink(name, target string) error {
+	if s.overlay != nil && path.IsAbs(target) {
+		target = fromHere(name, target)
+	}
+	if err := checkTarget(name, target); err != nil {
+		return err
+	}
+	if !s.takes(name) {
+		return nil
+	}
+	f, err := s.stage(name)
+	if err != nil {
+		return err
+	}
+	f.link, f.size = target, int64(len(target))
+	if err := s.x.root.Symlink(target, f.name); err != nil || s.x.o.Owner == nil {
+		return err
+	}
+	return s.x.root.Lchown(f.name, s.x.o.Owner.UID, s.x.o.Owner.GID)
+}
+
+// fromHere makes an absolute target in an image relative to the link: what was
+// the root of the image is the destination now.
+func fromHere(name, target string) string {
+	up := strings.Repeat("../", strings.Count(name, "/"))
+	return path.Clean(up + strings.TrimPrefix(path.Clean(target), "/"))
+}
+
+// checkTarget refuses targets of links that lead out, or into our own state.
+// Only what is clean can be judged by its letters: a/../.. goes elsewhere if a
+// is a link itself.
+func checkTarget(name, target string) error {
+	switch {
+	case target == "" || path.Clean(target) != target:
+		return fmt.Errorf("%q is a link to %q, which is no clean path", name, target)
+	case path.IsAbs(target):
+		return fmt.Errorf("%q is a link to %q, out of the destination", name, target)
+	}
+	joined := path.Join(path.Dir(name), target)
+	if joined == "." {
+		return nil
+	}
+	if err := modelpack.CheckPath(joined); err != nil {
+		return fmt.Errorf("%q is a link to %q, out of the destination: %w", name, target, err)
+	}
+	return nil
+}
+
+// hardLink stages another name of a file that came before in the same layer.
+func (s *stager) hardLink(name string, h *tar.Header) error {
+	if !s.takes(name) {
+		return nil
+	}
+	linked := *h
+	linked.Name = h.Linkname
+	target, ok := s.byName[entryName(&linked)]
+	if !ok {
+		return fmt.Errorf("%q is a link to %q, which is no file before it", name, h.Linkname)
+	}
+	f, err := s.stage(name)
+	if err != nil {
+		return err
+	}
+	f.size, f.exec, f.link = target.size, target.exec, target.link
+	return s.x.root.Link(target.name, f.name)
+}
+
+// foldCase is the same for names that differ in nothing but case.
+func foldCase(name string) string {
+	return strings.Map(func(r rune) rune {
+		smallest := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			smallest = min(smallest, f)
+		}
+		return smallest
+	}, name)
+}

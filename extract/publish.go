@@ -1,0 +1,523 @@
+package extract
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tareml/tare/disk"
+	"github.com/tareml/tare/modelpack"
+)
+
+// tick is longer than the steps in which a kernel tells change times: whoever
+// changes a file after it has passed, changes its time.
+const tick = 12 * time.Millisecond
+
+// publish gives all staged files their names, and takes away those of earlier
+// versions that are gone. If that fails half way it takes back what it did.
+func (x *extraction) publish(ctx context.Context, models []Model) (_ []installed, _ *Result, err error) {
+	fresh, err := x.settle(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	gone := x.gone(models, x.taken())
+	if err := x.intend(models, fresh); err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("destination %s: %w", x.dir, x.takeBack(err))
+		}
+	}()
+	if err := x.change(ctx, fresh, gone); err != nil {
+		return nil, nil, err
+	}
+	if err := x.redress(); err != nil {
+		return nil, nil, err
+	}
+	if x.moved {
+		time.Sleep(tick)
+	}
+	now, r, err := x.inventory(models)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Unchanged = r.Files - len(fresh)
+	return now, r, x.syncDirs(now)
+}
+
+// change moves files to their names, after making way for them.
+func (x *extraction) change(ctx context.Context, fresh []*staged, gone []entry) error {
+	for i, e := range gone {
+		if err := errors.Join(ctx.Err(), x.remove(e, i)); err != nil {
+			return err
+		}
+	}
+	for _, dir := range x.dirs {
+		if err := errors.Join(ctx.Err(), x.mkdir(dir)); err != nil {
+			return err
+		}
+	}
+	for _, f := range fresh {
+		if err := errors.Join(ctx.Err(), x.place(f)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// taken says which paths files of the artifacts have.
+func (x *extraction) taken() map[string]bool {
+	taken := make(map[string]bool)
+	for _, j := range x.jobs {
+		for _, r := range j.kept {
+			taken[r.Path] = true
+		}
+		for _, f := range j.staged {
+			taken[f.path] = true
+		}
+	}
+	return taken
+}
+
+// gone lists files that earlier versions of models brought, that are as they were
+// written, and that these versions do not have.
+func (x *extraction) gone(models []Model, taken map[string]bool) []entry {
+	var gone []entry
+	for i := range models {
+		old := x.earlier(&models[i])
+		if old == nil {
+			continue
+		}
+		for l, f := range old.files {
+			kind, _ := modelpack.ParseKind(l.Kind)
+			info, err := x.lstat(f.Path)
+			if err != nil || taken[f.Path] || f.Found || !f.intact(info) || !x.o.Filter.Takes(kind, within(&models[i], f.Path), "") {
+				continue
+			}
+			gone = append(gone, entry{f, old, l})
+		}
+	}
+	return gone
+}
+
+// intend records what is about to get a name, so that after a crash the next run
+// knows that it is ours.
+func (x *extraction) intend(models []Model, fresh []*staged) error {
+	if x.base != x.release.base() || len(fresh) == 0 {
+		return nil // nobody looks there
+	}
+	r := x.release
+	for i := range models {
+		m := &models[i]
+		next := installed{Repository: m.Repository, Subdir: m.Subdir, Host: "pending"}
+		if old := x.earlier(m); old != nil {
+			next = *old
+			next.Layers = slices.Clone(old.Layers)
+		}
+		for _, f := range fresh {
+			if f.job.model != m {
+				continue
+			}
+			if old, known := x.byPath[f.path]; known && old.model.is(m) {
+				continue
+			}
+			info, err := x.root.Lstat(f.name)
+			if err != nil {
+				return err
+			}
+			next.Layers = append(next.Layers, layerFiles{Kind: f.job.layer.Kind.String(), Files: []record{{
+				Path: f.path, Inode: disk.Identify(info).Ino, Pending: true,
+			}}})
+		}
+		r = r.with([]installed{next})
+	}
+	return x.state.with(r).save(x.destination, !x.o.NoSync)
+}
+
+// remove takes a file away, and directories that it leaves empty.
+func (x *extraction) remove(e entry, i int) error {
+	old := fmt.Sprintf("%s/gone-%d", stagingName, i)
+	if err := x.root.Rename(x.at(e.Path), old); err != nil {
+		return err
+	}
+	x.moved = true
+	x.removed++
+	x.undo = append(x.undo, func() error { return x.root.Rename(old, x.at(e.Path)) })
+	for dir := path.Dir(e.Path); dir != "."; dir = path.Dir(dir) {
+		info, err := x.root.Lstat(x.at(dir))
+		if err != nil || !info.IsDir() || x.root.Remove(x.at(dir)) != nil {
+			break
+		}
+		x.undo = append(x.undo, func() error {
+			return errors.Join(x.root.Mkdir(x.at(dir), 0o755), x.root.Chmod(x.at(dir), info.Mode().Perm()))
+		})
+	}
+	return nil
+}
+
+// mkdir makes a directory and those above it that are missing. The umask is not
+// the artifact's. Nothing is written through a link, whoever made it.
+func (x *extraction) mkdir(dir string) error {
+	if dir == "." {
+		return nil
+	}
+	info, err := x.root.Lstat(x.at(dir))
+	switch {
+	case err == nil && info.IsDir():
+		return nil
+	case err == nil && info.Mode().Type() == fs.ModeSymlink:
+		return fmt.Errorf("%s is a link there and a directory in the artifact", dir)
+	case err == nil:
+		return fmt.Errorf("%s is a file there and a directory in the artifact", dir)
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotDir):
+		return err
+	}
+	if err := x.mkdir(path.Dir(dir)); err != nil {
+		return err
+	}
+	if err := x.root.Mkdir(x.at(dir), 0o755); err != nil {
+		return err
+	}
+	x.moved = true
+	x.undo = append(x.undo, func() error { x.root.Remove(x.at(dir)); return nil })
+	return x.dressDir(x.at(dir))
+}
+
+func (x *extraction) dressDir(name string) error {
+	if err := x.root.Chmod(name, dirModeFor(x.o.Mode)); err != nil || x.o.Owner == nil {
+		return err
+	}
+	return x.root.Lchown(name, x.o.Owner.UID, x.o.Owner.GID)
+}
+
+// place gives a staged file its name, and keeps what had it for the case that
+// the rest fails.
+func (x *extraction) place(f *staged) error {
+	if err := x.mkdir(path.Dir(f.path)); err != nil {
+		return err
+	}
+	old, target := f.name+".old", x.at(f.path)
+	if info, err := x.root.Lstat(target); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a directory there and a file in the artifact", f.path)
+	}
+	if err := x.root.Rename(target, old); err == nil {
+		x.undo = append(x.undo, func() error { return x.root.Rename(old, target) })
+		if f.absent && !x.o.Overwrite { // another name of a file of ours, or somebody was quick
+			return &ConflictError{Dir: x.dir, Paths: []string{f.path}}
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := x.root.Rename(f.name, target); err != nil {
+		return err
+	}
+	x.moved = true
+	x.undo = append(x.undo, func() error { return x.root.Rename(target, f.name) })
+	return nil
+}
+
+// takeBack undoes what was published, the last first. If that fails too, what
+// was there before is kept, and the error says where.
+func (x *extraction) takeBack(cause error) error {
+	var failed error
+	for _, undo := range slices.Backward(x.undo) {
+		failed = errors.Join(failed, undo())
+	}
+	if failed == nil {
+		if x.state.Releases != nil {
+			return errors.Join(cause, x.state.save(x.destination, !x.o.NoSync))
+		}
+		return errors.Join(cause, ignoreNotExist(x.root.Remove(stateName)))
+	}
+	kept := modelpack.StateDir + "/kept-" + rand.Text()
+	if x.root.Rename(stagingName, kept) != nil {
+		kept = stagingName
+	}
+	return fmt.Errorf("%w; it could not be undone: what was there before is in %s: %w", cause, kept, failed)
+}
+
+// redress gives files that stay the mode and the owner that were asked for.
+func (x *extraction) redress() error {
+	for _, j := range x.jobs {
+		for _, r := range j.kept {
+			if r.Link != "" || r.Found {
+				continue
+			}
+			info, err := x.lstat(r.Path)
+			if err != nil {
+				return err
+			}
+			changed, err := x.adjust(x.at(r.Path), info, fileModeFor(x.o.Mode, r.Executable))
+			if err != nil {
+				return err
+			}
+			x.moved = x.moved || changed
+			if j.unsynced && !x.o.NoSync {
+				if err := x.syncFile(x.at(r.Path)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// syncFile has a file that an earlier run left to the system on the disk.
+func (x *extraction) syncFile(name string) error {
+	f, err := x.root.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// adjust changes mode and owner where they are not as they should be.
+func (x *extraction) adjust(name string, info fs.FileInfo, mode fs.FileMode) (changed bool, err error) {
+	if info.Mode() != mode && runtime.GOOS != "windows" {
+		changed = true
+		err = x.root.Chmod(name, mode)
+	}
+	if err == nil && x.o.Owner != nil && !x.o.Owner.has(info) {
+		changed = true
+		err = x.root.Lchown(name, x.o.Owner.UID, x.o.Owner.GID)
+	}
+	return changed, err
+}
+
+// inventory describes what is there now.
+func (x *extraction) inventory(models []Model) ([]installed, *Result, error) {
+	r := &Result{Removed: x.removed}
+	now := make([]installed, len(models))
+	for i := range models {
+		m := &models[i]
+		now[i] = installed{Repository: m.Repository, Subdir: m.Subdir, Digest: m.Digest, Filter: x.o.Filter.String()}
+		if x.o.NoSync {
+			now[i].Host = x.host
+		}
+		seen := make(map[string]bool)
+		for _, j := range x.jobs {
+			if j.model != m {
+				continue
+			}
+			if err := x.count(j, &now[i], r, seen); err != nil {
+				return nil, nil, err
+			}
+		}
+		x.inherit(m, &now[i], seen)
+	}
+	return now, r, nil
+}
+
+// count adds what a job brought.
+func (x *extraction) count(j *job, now *installed, r *Result, seen map[string]bool) error {
+	if !j.done() && !j.reused {
+		r.Moved += j.bytes()
+	}
+	l := layerFiles{Digest: j.layer.Digest, Kind: j.layer.Kind.String(), Whole: j.single() || j.layers == nil && x.o.Filter.All()}
+	note := func(next record) error {
+		info, err := x.lstat(next.Path)
+		if err != nil {
+			return err
+		}
+		seen[next.Path] = true
+		r.Files, r.Bytes = r.Files+1, r.Bytes+info.Size()
+		l.Files = append(l.Files, newRecord(next, info))
+		return nil
+	}
+	for _, kept := range j.kept {
+		if err := note(kept); err != nil {
+			return err
+		}
+	}
+	for _, f := range j.staged {
+		if err := note(record{Path: f.path, Link: f.link, Executable: f.exec, Found: f.found}); err != nil {
+			return err
+		}
+	}
+	now.Layers = append(now.Layers, l)
+	return nil
+}
+
+// syncDirs makes the names last, those of directories too.
+func (x *extraction) syncDirs(now []installed) error {
+	if x.o.NoSync || !x.moved || runtime.GOOS == "windows" { // which cannot, and need not
+		return nil
+	}
+	dirs := append([]string{"."}, x.dirs...)
+	for i := range now {
+		for _, r := range now[i].files {
+			for d := path.Dir(r.Path); d != "."; d = path.Dir(d) {
+				dirs = append(dirs, d)
+			}
+		}
+	}
+	slices.Sort(dirs)
+	for _, dir := range slices.Compact(dirs) {
+		if err := x.syncDir(x.at(dir)); err != nil {
+			return err
+		}
+	}
+	for _, dir := range x.made {
+		f, err := os.Open(filepath.Dir(dir))
+		if err != nil {
+			return err
+		}
+		if err := disk.SyncDir(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle compares staged files with what is there, and returns those that need
+// to move.
+func (x *extraction) settle(ctx context.Context) ([]*staged, error) {
+	var fresh []*staged
+	for _, j := range x.jobs {
+		for _, f := range j.staged {
+			isFresh, err := x.settleFile(ctx, f)
+			if err != nil {
+				return nil, fmt.Errorf("destination %s: %w", x.dir, err)
+			}
+			if isFresh {
+				fresh = append(fresh, f)
+			}
+		}
+	}
+	slices.SortFunc(fresh, func(a, b *staged) int { return strings.Compare(a.path, b.path) })
+	return fresh, x.conflict()
+}
+
+// settleFile says whether f has to move, and notes a conflict if it may not.
+func (x *extraction) settleFile(ctx context.Context, f *staged) (fresh bool, err error) {
+	if f.cut {
+		if err := x.trim(f); err != nil {
+			return false, err
+		}
+	}
+	info, err := x.lstat(f.path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir) {
+		f.absent = true
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	ours := x.isOurs(x.byPath[f.path], f.job.model, info)
+	if info.IsDir() {
+		return true, nil // which may be gone by then
+	}
+	if f.link == "" && info.Mode().IsRegular() && info.Size() == f.size {
+		same, err := sameContent(ctx, x.root, f.name, x.at(f.path))
+		if err != nil {
+			return false, err
+		}
+		if same {
+			f.found = !ours
+			return false, nil
+		}
+	}
+	if f.link != "" && info.Mode().Type() == fs.ModeSymlink {
+		if target, err := x.root.Readlink(x.at(f.path)); err == nil && target == f.link {
+			f.found = !ours
+			return false, nil
+		}
+	}
+	if !ours && !x.o.Overwrite {
+		x.conflicts = append(x.conflicts, f.path)
+	}
+	return true, nil
+}
+
+// trim cuts off what is behind the file in a partial file.
+func (x *extraction) trim(f *staged) error {
+	file, err := x.root.OpenFile(f.name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size() != f.size {
+		err = file.Truncate(f.size)
+		if err == nil && x.o.RecordedTime {
+			err = x.root.Chtimes(f.name, f.when, f.when)
+		}
+		if err == nil && !x.o.NoSync {
+			err = file.Sync()
+		}
+	}
+	return errors.Join(err, file.Close())
+}
+
+// sameContent compares two files of one size.
+func sameContent(ctx context.Context, root *os.Root, a, b string) (bool, error) {
+	fa, err := root.Open(a)
+	if err != nil {
+		return false, err
+	}
+	defer fa.Close()
+	fb, err := root.Open(b)
+	if err != nil {
+		return false, err
+	}
+	defer fb.Close()
+	bufA, bufB := make([]byte, copyBuffer), make([]byte, copyBuffer)
+	for {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		n, errA := io.ReadFull(fa, bufA)
+		m, errB := io.ReadFull(fb, bufB)
+		switch {
+		case !bytes.Equal(bufA[:n], bufB[:m]):
+			return false, nil
+		case errA != nil || errB != nil:
+			return isEnd(errA) && isEnd(errB), errors.Join(notEnd(errA), notEnd(errB))
+		}
+	}
+}
+
+func isEnd(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
+
+func notEnd(err error) error {
+	if isEnd(err) {
+		return nil
+	}
+	return err
+}
+
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// inherit keeps the records of files that the filter left alone.
+func (x *extraction) inherit(m *Model, now *installed, seen map[string]bool) {
+	old := x.earlier(m)
+	if old == nil {
+		return
+	}
+	for _, l := range old.Layers {
+		kind, _ := modelpack.ParseKind(l.Kind)
+		left := slices.DeleteFunc(slices.Clone(l.Files), func(r record) bool {
+			return seen[r.Path] || x.o.Filter.Takes(kind, within(m, r.Path), "")
+		})
+		if len(left) > 0 {
+			l.Whole, l.Files = l.Whole && len(left) == len(l.Files), left
+			now.Layers = append(now.Layers, l)
+		}
+	}
+}

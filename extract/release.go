@@ -1,0 +1,227 @@
+package extract
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/tareml/tare/modelpack"
+)
+
+// What is in a destination with Options.Atomic.
+const (
+	releasesName = "releases"
+	currentName  = "current"
+	// nextPrefix starts the name of the release that is being put together.
+	nextPrefix = modelpack.StateDir + "/next-"
+)
+
+// releaseName names a release after what is in it: for a model alone that is the
+// digest of its manifest.
+func releaseName(models []Model, f *Filter) string {
+	if len(models) == 1 && models[0].Subdir == "" && f.All() {
+		return strings.Replace(models[0].Digest.String(), ":", "-", 1)
+	}
+	h := sha256.New()
+	for _, m := range models {
+		fmt.Fprintf(h, "%q %s\n", m.Subdir, m.Digest)
+	}
+	fmt.Fprintf(h, "%q\n", f.String())
+	return "sha256-" + hex.EncodeToString(h.Sum(nil))
+}
+
+// currentRelease is the release that current points to, "" if there is none.
+func currentRelease(root *os.Root) string {
+	target, err := root.Readlink(currentName)
+	if err != nil {
+		return ""
+	}
+	name, ok := strings.CutPrefix(target, releasesName+"/")
+	if !ok || strings.Contains(name, "/") {
+		return ""
+	}
+	return name
+}
+
+// runAtomic puts a release together where nobody looks, unless it is there, and
+// has current point to it.
+func (x *extraction) runAtomic(ctx context.Context, models []Model) (*Result, error) {
+	if err := x.checkCurrent(); err != nil {
+		return nil, err
+	}
+	x.release.Name = releaseName(models, x.o.Filter)
+	x.base = nextPrefix + x.release.Name
+	if old := x.state.release(x.release.Name); old != nil {
+		x.release = *old
+	}
+	if _, err := x.root.Lstat(x.release.base()); err == nil {
+		x.base = x.release.base()
+	}
+	x.sweepNext()
+	if err := x.makeBase(); err != nil {
+		return nil, fmt.Errorf("destination %s: %w", x.dir, err)
+	}
+	now, r, err := x.update(ctx, models)
+	if err != nil {
+		x.root.Remove(x.base) // if it is empty
+		return nil, err
+	}
+	if err := x.complete(); err != nil {
+		return nil, fmt.Errorf("destination %s: %w", x.dir, err)
+	}
+	if err := x.record(x.release.with(now)); err != nil {
+		return nil, err
+	}
+	if err := x.point(); err != nil {
+		return nil, fmt.Errorf("destination %s: %w", x.dir, err)
+	}
+	r.Release = x.release.base()
+	return r, x.prune(r)
+}
+
+// checkCurrent refuses to take the place of what is not ours.
+func (x *extraction) checkCurrent() error {
+	info, err := x.root.Lstat(currentName)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSymlink || currentRelease(x.root) == "":
+		return &currentError{x.dir}
+	}
+	return nil
+}
+
+// currentError says that current is something else than a link to a release.
+type currentError struct{ dir string }
+
+// Error implements error.
+func (e *currentError) Error() string {
+	return fmt.Sprintf("%s/%s is not a link to one of its releases", e.dir, currentName)
+}
+
+// Hint says what to do about it.
+func (e *currentError) Hint() string {
+	return "with --atomic, tare has to be able to replace it: a directory or a mount point cannot be; mount the directory above, and have the server read current in it"
+}
+
+func (x *extraction) makeBase() error {
+	if err := x.root.Mkdir(x.base, 0o755); errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return x.dressDir(x.base)
+}
+
+// sweepNext removes what runs that were interrupted put together of other
+// releases.
+func (x *extraction) sweepNext() {
+	entries, _ := fs.ReadDir(x.root.FS(), modelpack.StateDir)
+	for _, e := range entries {
+		if name := modelpack.StateDir + "/" + e.Name(); strings.HasPrefix(name, nextPrefix) && name != x.base {
+			x.root.RemoveAll(name)
+		}
+	}
+}
+
+// complete gives the release its name.
+func (x *extraction) complete() error {
+	if x.base == x.release.base() {
+		return nil
+	}
+	if err := x.root.Mkdir(releasesName, 0o755); err == nil {
+		err = x.dressDir(releasesName)
+		if err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := x.root.Rename(x.base, x.release.base()); err != nil {
+		return err
+	}
+	x.base = x.release.base()
+	if x.o.NoSync {
+		return nil
+	}
+	return x.syncDir(releasesName)
+}
+
+// point has current point to the release. A reader sees the old one or the new
+// one, and nothing in between.
+func (x *extraction) point() error {
+	if currentRelease(x.root) == x.release.Name {
+		return nil
+	}
+	temp := modelpack.StateDir + "/current-" + rand.Text()
+	if err := x.root.Symlink(path.Join(releasesName, x.release.Name), temp); err != nil {
+		return err
+	}
+	if err := x.root.Rename(temp, currentName); err != nil {
+		x.root.Remove(temp)
+		return err
+	}
+	if x.o.NoSync {
+		return nil
+	}
+	return x.syncDir(".")
+}
+
+// prune removes releases beyond those to keep: the files that were written and
+// did not change since. What else is there stays.
+func (x *extraction) prune(r *Result) error {
+	var kept, old []release
+	spare := x.o.Keep
+	for i := len(x.state.Releases) - 1; i >= 0; i-- {
+		switch rel := x.state.Releases[i]; {
+		case rel.Name == "" || rel.Name == x.release.Name:
+			kept = append(kept, rel)
+		case spare > 0:
+			spare--
+			kept = append(kept, rel)
+		default:
+			old = append(old, rel)
+		}
+	}
+	if len(old) == 0 {
+		return nil
+	}
+	for i := range old {
+		r.Removed += x.removeRelease(&old[i])
+	}
+	slices.Reverse(kept)
+	x.state = &state{Version: stateVersion, Releases: kept}
+	return x.state.save(x.destination, !x.o.NoSync)
+}
+
+// removeRelease returns how many files it removed.
+func (x *extraction) removeRelease(r *release) (removed int) {
+	base := r.base()
+	dirs := []string{base}
+	for m := range r.Models {
+		for _, f := range r.Models[m].files {
+			info, err := x.root.Lstat(path.Join(base, f.Path))
+			if err == nil && !f.Found && f.intact(info) && x.root.Remove(path.Join(base, f.Path)) == nil {
+				removed++
+			}
+			for dir := path.Dir(f.Path); dir != "."; dir = path.Dir(dir) {
+				dirs = append(dirs, path.Join(base, dir))
+			}
+		}
+	}
+	slices.Sort(dirs)
+	for _, dir := range slices.Backward(slices.Compact(dirs)) {
+		x.root.Remove(dir) // if it is empty
+	}
+	return removed
+}

@@ -1,0 +1,230 @@
+package extract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/disk"
+	"github.com/tareml/tare/modelpack"
+)
+
+// source is a file that an earlier run wrote, all that its layer holds.
+type source struct {
+	name string // below the destination
+	record
+}
+
+// asLayer is the layer that file would be, if the header that a tar layer puts
+// before it can be told.
+func asLayer(l modelpack.Layer, file io.ReaderAt, size int64, executable bool) (blob.Source, bool) {
+	if l.Format == modelpack.Raw {
+		return blob.NewLayer(nil, file, size, nil), true
+	}
+	header, err := modelpack.TarHeader(l.Path, size, modelpack.Mode(executable))
+	trailer := make([]byte, modelpack.TarPadding(size)+modelpack.TarEnd)
+	layer := blob.NewLayer(header, file, size, trailer)
+	return layer, l.Format == modelpack.Tar && err == nil && layer.Size() == l.Size
+}
+
+// prove reads the file that stands where the job's is to go, and returns its
+// record if it is that. Proved is false if its layer could not be told from it.
+func (x *extraction) prove(ctx context.Context, j *job) (_ *record, proved bool, err error) {
+	f, err := x.root.Open(x.at(j.path))
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	before, err := f.Stat()
+	if err != nil {
+		return nil, false, err
+	}
+	exec := j.layer.Metadata != nil && j.layer.Metadata.Mode&0o111 != 0
+	layer, ok := asLayer(j.layer, f, j.size, exec)
+	if !ok {
+		return nil, false, nil
+	}
+	switch err := x.copyLayer(ctx, j.layer, layer, io.Discard); {
+	case errors.Is(err, blob.ErrMismatch), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, true, nil
+	case err != nil:
+		return nil, false, err
+	}
+	after, err := f.Stat()
+	if err != nil || disk.Identify(before) != disk.Identify(after) {
+		return nil, false, err
+	}
+	r := newRecord(record{Path: j.path, Executable: exec}, after)
+	return &r, true, nil
+}
+
+// copyLayer copies a layer and hashes it. What it copied is not worth anything if
+// it fails.
+func (x *extraction) copyLayer(ctx context.Context, l modelpack.Layer, from blob.Source, to io.Writer) error {
+	r, err := blob.NewReader(io.NewSectionReader(from, 0, from.Size()), l.Descriptor)
+	if err != nil {
+		return err
+	}
+	buf := x.buffers.Get().(*[copyBuffer]byte)
+	defer x.buffers.Put(buf)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := r.Read(buf[:])
+		if _, werr := to.Write(buf[:n]); werr != nil {
+			return werr
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// reuse stages what another file of the destination has already: as a clone,
+// else as a copy that is verified.
+func (x *extraction) reuse(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(x.o.Concurrency, 1))
+	for i, j := range x.jobs {
+		if j.done() || !j.single() {
+			continue
+		}
+		for _, s := range x.byLayer[j.layer.Digest] {
+			if s.Size == j.size {
+				group.Go(func() error { return x.reuseFrom(ctx, i, j, s) })
+				break
+			}
+		}
+	}
+	return group.Wait()
+}
+
+func (x *extraction) reuseFrom(ctx context.Context, i int, j *job, s source) error {
+	f, err := x.root.Open(s.name)
+	if err != nil {
+		return nil // it is gone
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !s.intact(info) {
+		return err
+	}
+	temp := fmt.Sprintf("%s/%d-same", stagingName, i)
+	ok, err := x.copyOf(ctx, j, f, s.Executable, temp)
+	if err != nil || !ok {
+		x.root.Remove(temp)
+		return err
+	}
+	if err := x.claim(j.path, false); err != nil {
+		return hostile(j.layer, err)
+	}
+	j.reused = true
+	x.add(j, &staged{name: temp, path: j.path, size: j.size, exec: s.Executable})
+	observe(x.o.Observer, "data", j.name(), 0, j.bytes(), 0)
+	observe(x.o.Observer, "done", j.name(), 0, 0, 0)
+	return nil
+}
+
+// copyOf makes temp what f is. A clone has the bytes of a file that was verified
+// and did not change since; a copy is verified again. It is false if neither can
+// be had.
+func (x *extraction) copyOf(ctx context.Context, j *job, f *os.File, executable bool, temp string) (bool, error) {
+	to, err := x.root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return false, err
+	}
+	defer to.Close()
+	ok := disk.Clone(to, f) == nil
+	if !ok {
+		var layer blob.Source
+		if layer, ok = asLayer(j.layer, f, j.size, executable); ok {
+			err = x.copyLayer(ctx, j.layer, layer, &middle{to, layer.Size() - j.size - trailerSize(j), j.size})
+		}
+	}
+	if errors.Is(err, blob.ErrMismatch) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, nil // the disk lost it, and the source has it
+	}
+	if err != nil || !ok {
+		return false, err
+	}
+	return true, x.dress(to, temp, executable, recordedTime(j.layer))
+}
+
+func trailerSize(j *job) int64 {
+	if j.layer.Format == modelpack.Raw {
+		return 0
+	}
+	return modelpack.TarPadding(j.size) + modelpack.TarEnd
+}
+
+// middle writes what comes after the first skip bytes, and no more than size of
+// it.
+type middle struct {
+	w          io.Writer
+	skip, size int64
+}
+
+func (m *middle) Write(p []byte) (int, error) {
+	n := len(p)
+	skipped := min(m.skip, int64(n))
+	m.skip -= skipped
+	p = p[skipped:]
+	p = p[:min(int64(len(p)), m.size)]
+	m.size -= int64(len(p))
+	if _, err := m.w.Write(p); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// dress gives a staged file its mode, its owner and its time, and has it on the
+// disk.
+func (x *extraction) dress(f *os.File, name string, executable bool, when time.Time) error {
+	// The umask is not the artifact's: a server that runs as another user has to
+	// read these files.
+	if err := f.Chmod(fileModeFor(x.o.Mode, executable)); err != nil {
+		return err
+	}
+	if x.o.Owner != nil {
+		if err := f.Chown(x.o.Owner.UID, x.o.Owner.GID); err != nil {
+			return err
+		}
+	}
+	if x.o.RecordedTime {
+		if err := x.root.Chtimes(name, when, when); err != nil {
+			return err
+		}
+	}
+	if x.o.NoSync {
+		return nil
+	}
+	return f.Sync()
+}
+
+// recordedTime is when the file of a layer was changed, by the manifest.
+func recordedTime(l modelpack.Layer) time.Time {
+	if l.Metadata == nil {
+		return time.Unix(0, 0)
+	}
+	return l.Metadata.ModTime
+}
+
+// openToRead opens a directory, nil if it is not there.
+func openToRead(dir string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return root, err
+}

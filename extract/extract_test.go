@@ -24,7 +24,6 @@ import (
 
 	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/extract"
-	"github.com/tareml/tare/filelock"
 	"github.com/tareml/tare/modelpack"
 )
 

@@ -95,7 +95,7 @@ func TestPullPolicy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := (&extractOptions{pull: c.flag}).policy(ref); got != c.want {
+		if got := (&origins{pull: c.flag}).policy(ref); got != c.want {
 			t.Errorf("%q %s: %q, want %q", c.flag, c.ref, got, c.want)
 		}
 	}

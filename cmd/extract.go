@@ -6,266 +6,358 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
-	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/extract"
+	"github.com/tareml/tare/modelpack"
 	"github.com/tareml/tare/progress"
 	"github.com/tareml/tare/registry"
 )
 
 type extractOptions struct {
 	transferFlags
-	output    string
-	pull      string
-	overwrite bool
-	noSync    bool
-	format    formatFlag
+	filterFlags
+	writeFlags
+	output string
+	pull   string
+	dryRun bool
+	format formatFlag
 }
 
-// The values of --pull. They mean what imagePullPolicy means in Kubernetes.
+// writeFlags say how files are written.
+type writeFlags struct {
+	overwrite bool
+	noSync    bool
+	atomic    bool
+	keep      int
+	mtime     string
+	mode      fileMode
+	owner     owner
+}
+
+// The values of --mtime.
 const (
-	pullAlways  = "always"
-	pullMissing = "missing"
-	pullNever   = "never"
+	mtimeNow      = "now"
+	mtimeRecorded = "recorded"
 )
 
-// extracted is what an extract prints. Size is in bytes.
-type extracted struct {
+func (f *writeFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.BoolVar(&f.overwrite, "overwrite", false, "replace files that tare did not write")
+	flags.BoolVar(&f.noSync, "no-sync", false, "do not wait for the disk: for volumes that do\nnot outlive the machine")
+	flags.BoolVar(&f.atomic, "atomic", false, "extract to DIR/releases/DIGEST, and move the link\nDIR/current there when all of it is in place")
+	flags.IntVar(&f.keep, "keep", 1, "with --atomic, old releases to keep")
+	flags.StringVar(&f.mtime, "mtime", mtimeNow, "times of files: now, or recorded in the artifact")
+	flags.Var(&f.mode, "chmod", "permission of files, such as 640; directories and\nprograms can be entered and run by who can read")
+	flags.Var(&f.owner, "chown", "numbers of who the files shall belong to (root only)")
+	cmd.RegisterFlagCompletionFunc("mtime", cobra.FixedCompletions([]string{mtimeNow, mtimeRecorded}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// options are those of an extraction.
+func (f *writeFlags) options() (extract.Options, error) {
+	switch {
+	case f.keep < 0:
+		return extract.Options{}, usage(fmt.Errorf("--keep %d: at least 0", f.keep))
+	case f.mtime != mtimeNow && f.mtime != mtimeRecorded:
+		return extract.Options{}, usage(fmt.Errorf("--mtime %q: one of %s, %s", f.mtime, mtimeNow, mtimeRecorded))
+	}
+	return extract.Options{
+		Overwrite:    f.overwrite,
+		NoSync:       f.noSync,
+		Atomic:       f.atomic,
+		Keep:         f.keep,
+		RecordedTime: f.mtime == mtimeRecorded,
+		Mode:         fs.FileMode(f.mode),
+		Owner:        f.owner.ids,
+	}, nil
+}
+
+// extractedModel is one model of what an extract prints.
+type extractedModel struct {
 	Reference string
 	Digest    string
 	Resolved  string // who said what the reference means: store or registry
 	Source    string // where the content came from: store or registry
-	Directory string
-	Files     int
-	Unchanged int // files that were there with the same content
-	Size      int64
+	Subdir    string // below the directory, empty if it is that
 }
 
-const (
-	fromStore    = "store"
-	fromRegistry = "registry"
-)
+// extracted is what an extract prints. Sizes are in bytes. What is said of a
+// model is said of the first one; Models lists all.
+type extracted struct {
+	extractedModel
+	Models    []extractedModel
+	Directory string
+	Release   string // where current points to, with --atomic
+	Files     int
+	Unchanged int // files that were there with the same content
+	Removed   int // files of an earlier version that are gone
+	Size      int64
+	Moved     int64 // of layers that had to be read
+}
 
-func (a *app) newExtractCommand() *cobra.Command {
-	var o extractOptions
-	cmd := &cobra.Command{
-		Use:        "extract REF [DIR]",
-		SuggestFor: []string{"unpack"},
-		Short:      "Put the files of an artifact into a directory",
-		Long: `Put the files of an artifact into DIR (default: the current directory). All
-content is verified before any file gets its name; if anything is wrong, DIR
-stays as it was.
+const extractHelp = `Put the files of artifacts into DIR (default: the current directory), each into
+DIR/SUBDIR if one is named. All content is verified before any file gets its
+name; if anything is wrong, DIR stays as it was.
+
+What was written is recorded in DIR/.tare. The next extract touches only what
+changed since, in the artifact or on the disk, and removes files of the earlier
+version that are gone and were not changed. Files that tare did not write are
+never replaced without --overwrite.
 
 --pull says where the artifact comes from, as in Kubernetes: 'missing' takes it
 from the local store and asks the registry only if it is not there, 'always'
 asks the registry what the reference points to now, 'never' stays local. The
 default is always for the tag latest, and missing for other tags and digests.
-What comes from the registry goes straight into DIR; the store keeps nothing.`,
+What comes from the registry goes straight into DIR, on several connections;
+the store keeps nothing. An extract that was interrupted goes on where it
+stopped when the command is run again.
+
+With --atomic a server that reads DIR/current sees one complete version or the
+next. Plain images are extracted too, layer upon layer.`
+
+func (a *app) newExtractCommand() *cobra.Command {
+	var o extractOptions
+	cmd := &cobra.Command{
+		Use:        "extract REF[=SUBDIR]... [DIR]",
+		Aliases:    []string{"unpack"},
+		SuggestFor: []string{"untar", "unzip"},
+		Short:      "Put the files of artifacts into a directory",
+		Long:       extractHelp,
 		Example: `  tare extract registry.example.com/team/qwen3-0.6b:v1 /models/qwen3
-  tare extract registry.example.com/team/model:v1 --output out --pull always`,
-		Args:              cobra.RangeArgs(1, 2),
+  tare extract registry.example.com/team/model:v1 --output out --pull always
+  tare extract $REG/embed:v1=embed/1 $REG/rank:v2=rank/1 /models
+  tare extract registry.example.com/team/model:v1 out --type config --dry-run
+  tare extract registry.example.com/team/model:v1 /models --atomic --keep 2`,
+		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runExtract(cmd, o, args)
 		},
 	}
-	o.transferFlags.register(cmd)
+	o.register(cmd)
 	o.registerMirrors(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&o.output, "output", "", "directory to extract to, instead of DIR")
+	flags.StringVarP(&o.output, "output", "o", "", "directory to extract to, instead of DIR")
 	flags.StringVar(&o.pull, "pull", "", "always, missing or never (default by reference)")
-	flags.BoolVar(&o.overwrite, "overwrite", false, "replace files that hold other content")
-	flags.BoolVar(&o.noSync, "no-sync", false, "do not wait for the disk")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, with sizes, and do nothing")
 	cmd.RegisterFlagCompletionFunc("pull", cobra.FixedCompletions([]string{pullAlways, pullMissing, pullNever}, cobra.ShellCompDirectiveNoFileComp))
-	o.format.register(cmd, formatTable)
+	cmd.SetFlagErrorFunc(explainOverwrite)
 	return cmd
 }
 
-func (a *app) runExtract(cmd *cobra.Command, o extractOptions, args []string) error {
-	ref, err := parseRef(args[0])
-	if err != nil {
-		return err
-	}
-	dir, err := o.check(args[1:])
-	if err != nil {
-		return err
-	}
-	origin, err := a.origin(cmd.Context(), o, ref)
-	if err != nil {
-		return err
-	}
-	defer origin.close()
-	var result *extract.Result
-	reporter := a.reporter(cmd)
-	size := origin.art.Size() - origin.art.Manifest.Config.Size
-	err = reporter.During("extracting", size, len(origin.art.Layers), func() (err error) {
-		result, err = extract.Extract(cmd.Context(), origin.art.Artifact, origin, dir, extract.Options{
-			Concurrency: int(o.concurrency),
-			Overwrite:   o.overwrite,
-			NoSync:      o.noSync,
-			Observer:    reporter,
-		})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return printExtracted(cmd, o.format, extracted{
-		Reference: ref.String(),
-		Digest:    origin.art.desc.Digest.String(),
-		Resolved:  origin.resolved,
-		Source:    origin.source,
-		Directory: dir,
-		Files:     result.Files,
-		Unchanged: result.Unchanged,
-		Size:      result.Bytes,
-	})
+// register registers the flags of all commands that extract.
+func (o *extractOptions) register(cmd *cobra.Command) {
+	o.transferFlags.register(cmd)
+	o.filterFlags.register(cmd)
+	o.writeFlags.register(cmd)
+	o.format.register(cmd, formatTable)
 }
 
-func printExtracted(cmd *cobra.Command, format formatFlag, v extracted) error {
-	return format.print(cmd, v, func(w io.Writer) {
-		from := v.Source
-		if v.Resolved != v.Source {
-			from += ", as the " + v.Resolved + " has it"
-		}
-		fmt.Fprintf(w, "extracted %s to %s\n%s\n%s, %s, from the %s", v.Reference, v.Directory, v.Digest, plural(v.Files, "file"), progress.Bytes(v.Size), from)
-		if v.Unchanged > 0 {
-			fmt.Fprintf(w, " (%d unchanged)", v.Unchanged)
-		}
-		fmt.Fprintln(w)
-	})
-}
-
-// check finds bad flags before the work begins, and the directory to extract to.
-func (o *extractOptions) check(args []string) (dir string, err error) {
-	if len(args) == 1 && o.output != "" {
-		return "", usage(errors.New("both DIR and --output name a directory"))
-	}
-	switch o.pull {
-	case "", pullAlways, pullMissing, pullNever:
-	default:
-		return "", usage(fmt.Errorf("--pull %q: one of always, missing, never", o.pull))
-	}
-	if err := errors.Join(o.concurrency.check(), o.format.check(extracted{})); err != nil {
-		return "", err
-	}
-	return cmp.Or(append(args, o.output, ".")...), nil
-}
-
-// policy is --pull, or the default for a reference.
-func (o *extractOptions) policy(ref registry.Reference) string {
-	switch {
-	case o.pull != "":
-		return o.pull
-	case ref.Digest == "" && ref.Tag == registry.DefaultTag:
-		return pullAlways
-	}
-	return pullMissing
-}
-
-// origin is an artifact and where its content comes from: a blob that the store
-// has comes from there, any other from the registry.
-type origin struct {
-	art      *artifact
-	resolved string
-	source   string
-	store    *view                // nil if there is none
-	repo     *registry.Repository // nil if it was not asked
-}
-
-func (o *origin) close() {
-	if o.store != nil {
-		o.store.Close()
-	}
-}
-
-// origin finds what ref means by the policy of o.
-func (a *app) origin(ctx context.Context, o extractOptions, ref registry.Reference) (_ *origin, err error) {
-	policy := o.policy(ref)
-	found := &origin{}
-	found.store, err = a.view(ctx)
-	if err != nil && (!errors.Is(err, errNoStore) || policy == pullNever) {
-		return nil, err
-	}
-	if err != nil {
-		found.store = nil // a container may have no home
-	}
-	if err := found.find(ctx, o, ref, policy); err != nil {
-		found.close()
-		return nil, err
-	}
-	return found, nil
-}
-
-func (f *origin) find(ctx context.Context, o extractOptions, ref registry.Reference, policy string) error {
-	if policy != pullAlways {
-		ok, err := f.findLocal(ref, policy)
-		if ok || err != nil {
-			return err
-		}
-	}
-	return f.findRemote(ctx, o, ref, policy)
-}
-
-// findLocal is false if the registry has to be asked.
-func (f *origin) findLocal(ref registry.Reference, policy string) (bool, error) {
-	if f.store == nil {
-		return false, nil
-	}
-	art, err := f.store.artifact(ref)
-	if errors.Is(err, blob.ErrNotFound) && policy == pullMissing {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	f.art, f.resolved, f.source = art, fromStore, fromStore
-	if policy == pullNever {
-		return true, nil
-	}
-	return f.store.complete(art)
-}
-
-func (f *origin) findRemote(ctx context.Context, o extractOptions, ref registry.Reference, policy string) (err error) {
-	if f.repo, err = o.repository(ref); err != nil {
-		return err
-	}
-	if f.art, err = remoteArtifact(ctx, f.repo, ref); err != nil {
-		return f.localHint(err, ref, policy)
-	}
-	f.resolved, f.source = fromRegistry, fromRegistry
-	if f.store == nil {
-		return nil
-	}
-	complete, err := f.store.complete(f.art)
-	if complete {
-		f.source = fromStore
+// explainOverwrite helps who knows kit, where -o means to overwrite.
+func explainOverwrite(_ *cobra.Command, err error) error {
+	if strings.Contains(err.Error(), "'o' in -o") {
+		return withHint(err, "-o names the directory to extract to; to replace files that are there: --overwrite")
 	}
 	return err
 }
 
-// localHint tells who asked for a tag that only the store could give.
-func (f *origin) localHint(err error, ref registry.Reference, policy string) error {
-	if policy != pullAlways || f.store == nil || errors.Is(err, registry.ErrDenied) {
+func (a *app) runExtract(cmd *cobra.Command, o extractOptions, args []string) error {
+	targets, dir, err := o.arguments(args)
+	if err != nil {
 		return err
 	}
-	if _, lerr := resolve(f.store.Store, ref); lerr != nil {
-		return err
-	}
-	return withHint(err, "the local store has %s: --pull missing takes it from there", ref)
+	return a.extractTo(cmd, o, targets, dir)
 }
 
-// Fetch implements [extract.Source].
-func (f *origin) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	if f.store == nil {
-		return f.repo.Fetch(ctx, desc)
+// extractTo extracts and prints what came of it.
+func (a *app) extractTo(cmd *cobra.Command, o extractOptions, targets []target, dir string) error {
+	opts, err := o.options()
+	if err != nil {
+		return err
 	}
-	r, err := f.store.Fetch(ctx, desc)
-	if f.repo != nil && (errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrMismatch)) {
-		return f.repo.Fetch(ctx, desc)
+	origins, err := a.origins(cmd.Context(), &o.remoteFlags, o.pull, targets[0].ref)
+	if err != nil {
+		return err
 	}
-	return r, err
+	defer origins.close()
+	v := extracted{Directory: dir}
+	models, err := v.find(cmd.Context(), origins, targets)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return printPlan(cmd, o.format, models, dir, opts)
+	}
+	result, err := a.extract(cmd, models, dir, opts)
+	if err != nil {
+		return err
+	}
+	v.Release, v.Files, v.Unchanged, v.Removed = result.Release, result.Files, result.Unchanged, result.Removed
+	v.Size, v.Moved = result.Bytes, result.Moved
+	return printExtracted(cmd, o.format, v)
+}
+
+// find finds out what to extract.
+func (v *extracted) find(ctx context.Context, origins *origins, targets []target) ([]extract.Model, error) {
+	var models []extract.Model
+	for _, t := range targets {
+		found, err := origins.find(ctx, t.ref)
+		if err != nil {
+			return nil, err
+		}
+		if err := found.readConfig(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.ref, err)
+		}
+		models = append(models, found.model(t))
+		v.Models = append(v.Models, extractedModel{
+			Reference: t.ref.String(),
+			Digest:    found.art.named.String(),
+			Resolved:  found.resolved,
+			Source:    found.source,
+			Subdir:    t.subdir,
+		})
+	}
+	v.extractedModel = v.Models[0]
+	return models, nil
+}
+
+// extract extracts with progress.
+func (a *app) extract(cmd *cobra.Command, models []extract.Model, dir string, opts extract.Options) (result *extract.Result, err error) {
+	var size int64
+	layers := 0
+	for _, m := range models {
+		size += m.Size() - m.Manifest.Config.Size
+		layers += len(m.Layers)
+	}
+	reporter := a.reporter(cmd)
+	opts.Observer = reporter
+	err = reporter.During("extracting", size, layers, func() (err error) {
+		result, err = extract.Extract(cmd.Context(), models, dir, opts)
+		return err
+	})
+	if err != nil {
+		err = resumable(err, "no file has changed; what came so far is kept in "+filepath.Join(dir, modelpack.StateDir)+": the same command goes on from there")
+	}
+	return result, err
+}
+
+// arguments tells references from the directory, and finds bad flags before the
+// work begins.
+func (o *extractOptions) arguments(args []string) (targets []target, dir string, err error) {
+	dir = cmp.Or(o.output, ".")
+	if last := args[len(args)-1]; len(args) > 1 && !strings.Contains(last, "=") {
+		if o.output != "" && !looksLikeRef(last) {
+			return nil, "", usage(fmt.Errorf("both %s and --output %s name a directory", last, o.output))
+		}
+		if o.output == "" && looksLikeRef(last) {
+			return nil, "", usage(withHint(fmt.Errorf("%s looks like a reference, and is where the directory is expected", last),
+				"name the directory with --output"))
+		}
+		if o.output == "" {
+			args, dir = args[:len(args)-1], last
+		}
+	}
+	if targets, err = parseTargets(args); err != nil {
+		return nil, "", err
+	}
+	switch o.pull {
+	case "", pullAlways, pullMissing, pullNever:
+	default:
+		return nil, "", usage(fmt.Errorf("--pull %q: one of always, missing, never", o.pull))
+	}
+	return targets, dir, errors.Join(o.concurrency.check(), o.format.check(o.result()))
+}
+
+// looksLikeRef says whether an argument can hardly be a directory.
+func looksLikeRef(arg string) bool {
+	for _, scheme := range schemes {
+		if strings.HasPrefix(arg, scheme) {
+			return true
+		}
+	}
+	if strings.HasPrefix(arg, ".") || filepath.IsAbs(arg) {
+		return false
+	}
+	ref, err := registry.ParseReference(arg)
+	return err == nil && (ref.Digest != "" || strings.Contains(arg[strings.LastIndexByte(arg, '/')+1:], ":"))
+}
+
+// result is what the command prints.
+func (o *extractOptions) result() any {
+	if o.dryRun {
+		return []extract.Step{}
+	}
+	return extracted{}
+}
+
+// options are those of the extraction.
+func (o *extractOptions) options() (extract.Options, error) {
+	opts, err := o.writeFlags.options()
+	if err != nil {
+		return opts, err
+	}
+	opts.Filter, err = o.filter()
+	opts.Concurrency = int(o.concurrency)
+	return opts, err
+}
+
+func printExtracted(cmd *cobra.Command, format formatFlag, v extracted) error {
+	return format.print(cmd, v, func(w io.Writer) {
+		for _, m := range v.Models {
+			fmt.Fprintf(w, "extracted %s to %s\n%s, from the %s\n", m.Reference, filepath.Join(v.Directory, filepath.FromSlash(m.Subdir)), m.Digest, m.from())
+		}
+		fmt.Fprintf(w, "%s, %s%s\n", plural(v.Files, "file"), progress.Bytes(v.Size), v.changes())
+		if v.Release != "" {
+			fmt.Fprintf(w, "%s -> %s\n", filepath.Join(v.Directory, "current"), v.Release)
+		}
+	})
+}
+
+// from says where a model came from.
+func (m extractedModel) from() string {
+	if m.Resolved == m.Source {
+		return m.Source
+	}
+	return m.Source + ", as the " + m.Resolved + " has it"
+}
+
+// changes says what did not have to be written, and what is gone.
+func (v extracted) changes() string {
+	var parts []string
+	if v.Unchanged > 0 {
+		parts = append(parts, fmt.Sprintf("%d unchanged", v.Unchanged))
+	}
+	if v.Removed > 0 {
+		parts = append(parts, fmt.Sprintf("%d removed", v.Removed))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// printPlan prints what an extraction would do.
+func printPlan(cmd *cobra.Command, format formatFlag, models []extract.Model, dir string, opts extract.Options) error {
+	steps, err := extract.Plan(models, dir, opts)
+	if err != nil {
+		return err
+	}
+	return format.print(cmd, steps, func(w io.Writer) {
+		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(tw, "ACTION\tKIND\tSIZE\tPATH")
+		var size int64
+		for _, s := range steps {
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", s.Action, s.Kind, progress.Bytes(s.Size), printable(s.Path))
+			if s.Action != "remove" {
+				size += s.Size
+			}
+		}
+		tw.Flush()
+		fmt.Fprintf(w, "%s, %s; nothing was changed\n", plural(len(steps), "step"), progress.Bytes(size))
+	})
 }

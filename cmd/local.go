@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"github.com/opencontainers/go-digest"
@@ -36,8 +37,9 @@ func parseTag(s string) (registry.Reference, error) {
 // artifact is a model artifact and the manifest that it was read from.
 type artifact struct {
 	*modelpack.Artifact
-	desc ocispec.Descriptor
-	data []byte
+	desc  ocispec.Descriptor
+	data  []byte
+	named digest.Digest // what the reference means: the manifest, or an index that it is from
 }
 
 func newArtifact(ref registry.Reference, desc ocispec.Descriptor, data []byte) (*artifact, error) {
@@ -53,7 +55,7 @@ func parseArtifact(desc ocispec.Descriptor, data []byte) (*artifact, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &artifact{parsed, desc, data}, nil
+	return &artifact{parsed, desc, data, desc.Digest}, nil
 }
 
 // digests lists all that the artifact needs.
@@ -136,6 +138,43 @@ func (v *view) artifact(ref registry.Reference) (*artifact, error) {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
 	return newArtifact(ref, desc, data)
+}
+
+// contents is artifact for who wants the files: it takes plain images too, and
+// of an index the manifest for this machine.
+func (v *view) contents(ref registry.Reference) (*artifact, error) {
+	desc, err := resolve(v.Store, ref)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.rely(desc.Digest); err != nil {
+		return nil, err
+	}
+	data, err := v.ReadAll(desc)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	return parseContents(ref, desc, data, v.ReadAll)
+}
+
+// parseContents reads a manifest, or that one of an index which is for this
+// machine. What runs in a cluster is Linux.
+func parseContents(ref registry.Reference, desc ocispec.Descriptor, data []byte, read func(ocispec.Descriptor) ([]byte, error)) (*artifact, error) {
+	named := desc.Digest
+	index, ok, err := modelpack.ParseIndex(data)
+	if err == nil && ok {
+		if desc, err = index.Choose("linux", runtime.GOARCH); err == nil {
+			data, err = read(desc)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	parsed, err := modelpack.ParseImage(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	return &artifact{parsed, desc, data, named}, nil
 }
 
 // complete says whether all layers of an artifact are there, and protects them.

@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/opencontainers/image-spec/specs-go/v1"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/tareml/tare/modelpack"
@@ -89,6 +89,15 @@ func (f *remoteFlags) client() (*registry.Client, error) {
 
 // repository is the repository of ref on a client of its own.
 func (f *remoteFlags) repository(ref registry.Reference) (*registry.Repository, error) {
+	client, err := f.clientFor(ref)
+	if err != nil {
+		return nil, err
+	}
+	return client.Repository(ref)
+}
+
+// clientFor is a client for a command whose main reference is ref.
+func (f *remoteFlags) clientFor(ref registry.Reference) (*registry.Client, error) {
 	o, err := f.options()
 	if err != nil {
 		return nil, err
@@ -96,11 +105,7 @@ func (f *remoteFlags) repository(ref registry.Reference) (*registry.Repository, 
 	if err := useEnvironment(&o, ref.Registry); err != nil {
 		return nil, usage(err)
 	}
-	client, err := newClient(o)
-	if err != nil {
-		return nil, err
-	}
-	return client.Repository(ref)
+	return newClient(o)
 }
 
 // useEnvironment adds the credentials in the environment to docker's. They are
@@ -134,6 +139,20 @@ func remoteArtifact(ctx context.Context, repo *registry.Repository, ref registry
 	return newArtifact(ref, desc, data)
 }
 
+// remoteContents is remoteArtifact for who wants the files: it takes plain images
+// too, and of an index the manifest for this machine.
+func remoteContents(ctx context.Context, repo *registry.Repository, ref registry.Reference) (*artifact, error) {
+	desc, data, err := repo.Manifest(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return parseContents(ref, desc, data, func(desc ocispec.Descriptor) ([]byte, error) {
+		ref.Digest = desc.Digest
+		_, data, err := repo.Manifest(ctx, ref)
+		return data, err
+	})
+}
+
 // concurrency is the flag for how many things are done at once.
 type concurrency int
 
@@ -164,6 +183,6 @@ func (f *transferFlags) transferOptions(r *progress.Reporter) registry.TransferO
 	return registry.TransferOptions{
 		Concurrency: int(f.concurrency),
 		Observer:    r,
-		NameKeys:    []string{modelpack.AnnotationFilepath, v1.AnnotationTitle},
+		NameKeys:    []string{modelpack.AnnotationFilepath, ocispec.AnnotationTitle},
 	}
 }

@@ -108,7 +108,10 @@ func (x *extraction) stageAgain(ctx context.Context, prefix string, j *job, sink
 func (x *extraction) stageStream(ctx context.Context, prefix string, j *job) error {
 	s, err := x.readLayer(ctx, prefix, j, j.layer, nil)
 	if errors.Is(err, blob.ErrMismatch) {
-		s, err = x.readLayer(ctx, prefix+"-again", j, j.layer, nil)
+		again, errAgain := x.readLayer(ctx, prefix+"-again", j, j.layer, nil)
+		if !errors.Is(errAgain, blob.ErrNotFound) { // whoever has nothing else is right about the first one
+			s, err = again, errAgain
+		}
 	}
 	if err != nil {
 		return err

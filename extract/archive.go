@@ -121,28 +121,67 @@ func (s *stager) read(r io.Reader) error {
 	switch s.layer.Format {
 	case modelpack.Raw:
 		s.left = s.layer.Size
-		executable := s.layer.Metadata != nil && s.layer.Metadata.Mode&0o111 != 0
-		return s.file(s.layer.Path, r, s.layer.Size, executable, recordedTime(s.layer))
-	case modelpack.TarGzip:
+		return s.file(s.layer.Path, r, s.layer.Size, s.executable(), recordedTime(s.layer))
+	case modelpack.TarGzip, modelpack.RawGzip:
 		z, err := gzip.NewReader(r)
 		if err != nil {
 			return err
 		}
-		return s.archive(z, inflated(s.layer.Size))
-	case modelpack.TarZstd:
+		return s.inflated(z)
+	case modelpack.TarZstd, modelpack.RawZstd:
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return err
 		}
 		defer z.Close()
-		return s.archive(z, inflated(s.layer.Size))
-	default:
+		return s.inflated(z)
+	case modelpack.Tar:
 		return s.archive(r, s.layer.Size)
 	}
+	return fmt.Errorf("format %q: %w", s.layer.Format, errors.ErrUnsupported)
 }
 
-// inflated bounds what size compressed bytes may become.
-func inflated(size int64) int64 {
+// inflated stages the files of a compressed layer, whose content may have a
+// digest of its own.
+func (s *stager) inflated(r io.Reader) error {
+	if s.layer.DiffID == "" {
+		return s.content(r)
+	}
+	v := s.layer.DiffID.Verifier()
+	if err := s.content(io.TeeReader(r, v)); err != nil {
+		return err
+	}
+	if !v.Verified() {
+		return fmt.Errorf("its content is not %s, which the config declares", s.layer.DiffID)
+	}
+	return nil
+}
+
+// content stages what was compressed: an archive, or one file.
+func (s *stager) content(r io.Reader) error {
+	limit := inflatedSize(s.layer.Size)
+	if s.layer.Format == modelpack.TarGzip || s.layer.Format == modelpack.TarZstd {
+		return s.archive(r, limit)
+	}
+	if s.left = limit; s.job.single() {
+		s.left = min(limit, s.job.size)
+	}
+	if err := s.file(s.layer.Path, r, unknownSize, s.executable(), recordedTime(s.layer)); err != nil {
+		return err
+	}
+	return drain(r)
+}
+
+// unknownSize is that of a file which ends where its stream does.
+const unknownSize = -1
+
+// executable says whether the manifest has the layer's file executable.
+func (s *stager) executable() bool {
+	return s.layer.Metadata != nil && s.layer.Metadata.Mode&0o111 != 0
+}
+
+// inflatedSize bounds what size compressed bytes may become.
+func inflatedSize(size int64) int64 {
 	if size > (math.MaxInt64-maxSlack)/maxRatio {
 		return math.MaxInt64
 	}
@@ -178,12 +217,15 @@ func (s *stager) archive(r io.Reader, limit int64) error {
 
 // entry stages one entry of an archive.
 func (s *stager) entry(h *tar.Header, r io.Reader) error {
-	name := entryName(h)
+	name := s.inDir(entryName(h))
 	if name == "." && h.Typeflag == tar.TypeDir {
 		return nil
 	}
 	if err := modelpack.CheckPath(name); err != nil {
 		return err
+	}
+	if s.single() && path.Base(name) == path.Base(s.layer.Path) {
+		name = s.layer.Path // attached under another directory than it was packed in
 	}
 	if s.overlay != nil {
 		if visible, err := s.overlay.entry(name, h.Typeflag == tar.TypeDir); err != nil || !visible {
@@ -205,6 +247,15 @@ func (s *stager) entry(h *tar.Header, r io.Reader) error {
 	default:
 		return fmt.Errorf("entry %q is neither a file nor a directory nor a link (type %q)", h.Name, h.Typeflag)
 	}
+}
+
+// inDir is where an entry goes: in some dialects names begin in the directory of
+// their layer. What leads upwards stays as it is, to be refused.
+func (s *stager) inDir(name string) string {
+	if s.layer.Dir == "" || modelpack.CheckPath(name) != nil {
+		return name
+	}
+	return path.Join(s.layer.Dir, name)
 }
 
 // takes says whether the filter lets a file pass.
@@ -234,15 +285,15 @@ func (s *stager) stage(name string) (*staged, error) {
 	return f, nil
 }
 
-// file stages one file of size bytes.
+// file stages one file of size bytes, or of as many as come.
 func (s *stager) file(name string, r io.Reader, size int64, executable bool, when time.Time) (err error) {
 	if err := modelpack.CheckPath(name); err != nil {
 		return err
 	}
-	if size < 0 || size > s.left {
+	if size > s.left {
 		return fmt.Errorf("%s has %d bytes, more than the layer declares", name, size)
 	}
-	s.left -= size
+	s.left -= max(size, 0)
 	if s.last != "" && s.single() {
 		return fmt.Errorf("%s is a second file where the manifest declares one", name)
 	}
@@ -255,8 +306,19 @@ func (s *stager) file(name string, r io.Reader, size int64, executable bool, whe
 	if err != nil {
 		return err
 	}
-	f.size, f.exec = size, executable
-	return s.x.write(f.name, r, size, executable, when)
+	limit := size
+	if size == unknownSize {
+		limit = s.left + 1
+	}
+	f.exec = executable
+	if f.size, err = s.x.write(f.name, io.LimitReader(r, limit), executable, when); err != nil {
+		return err
+	}
+	if size == unknownSize && f.size > s.left {
+		return fmt.Errorf("%s has more bytes than the layer declares", name)
+	}
+	s.size = f.size
+	return nil
 }
 
 // symlink stages a symbolic link, which must not lead out of the directory that
@@ -316,7 +378,7 @@ func (s *stager) hardLink(name string, h *tar.Header) error {
 	}
 	linked := *h
 	linked.Name = h.Linkname
-	target, ok := s.byName[entryName(&linked)]
+	target, ok := s.byName[s.inDir(entryName(&linked))]
 	if !ok {
 		return fmt.Errorf("%q is a link to %q, which is no file before it", name, h.Linkname)
 	}

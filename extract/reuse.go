@@ -35,7 +35,7 @@ func asLayer(l modelpack.Layer, file io.ReaderAt, size int64, executable bool) (
 }
 
 // prove reads the file that stands where the job's is to go, and returns its
-// record if it is that. Proved is false if its layer could not be told from it.
+// record if it is that. Proved is false if nobody can tell before the layer is read.
 func (x *extraction) prove(ctx context.Context, j *job) (_ *record, proved bool, err error) {
 	f, err := x.root.Open(x.at(j.path))
 	if err != nil {
@@ -53,7 +53,7 @@ func (x *extraction) prove(ctx context.Context, j *job) (_ *record, proved bool,
 	}
 	switch err := x.copyLayer(ctx, j.layer, layer, io.Discard); {
 	case errors.Is(err, blob.ErrMismatch), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, true, nil
+		return nil, j.layer.Format == modelpack.Raw, nil // other tools put another header before it
 	case err != nil:
 		return nil, false, err
 	}

@@ -117,10 +117,17 @@ func (s *fileSink) header(l modelpack.Layer) (executable, ok bool) {
 	}
 	r := bytes.NewReader(head)
 	h, err := tar.NewReader(r).Next()
-	if err != nil || r.Len() > 0 || h.Typeflag != tar.TypeReg || h.Size != s.size || isSparse(h) || entryName(h) != l.Path {
+	if err != nil || r.Len() > 0 || h.Typeflag != tar.TypeReg || h.Size != s.size || isSparse(h) || !isName(h, l.Path) {
 		return false, false
 	}
 	return h.Mode&0o111 != 0, s.endsAfterFile()
+}
+
+// isName says whether an entry is the file that the manifest has at this path:
+// some tools let the path say another directory.
+func isName(h *tar.Header, declared string) bool {
+	name := entryName(h)
+	return modelpack.CheckPath(name) == nil && path.Base(name) == path.Base(declared)
 }
 
 // endsAfterFile says whether nothing but zeros follows the file.

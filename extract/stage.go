@@ -163,23 +163,26 @@ func (x *extraction) add(j *job, files ...*staged) {
 	j.staged = append(j.staged, files...)
 }
 
-// write makes the file name of size bytes from r.
-func (x *extraction) write(name string, r io.Reader, size int64, executable bool, when time.Time) (err error) {
+// write makes the file name of what r has, and says how much that was.
+func (x *extraction) write(name string, r io.Reader, executable bool, when time.Time) (n int64, err error) {
 	f, err := x.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	buf := x.buffers.Get().(*[copyBuffer]byte)
 	defer x.buffers.Put(buf)
-	if _, err := io.CopyBuffer(onlyWriter{&writeback{f: f}}, io.LimitReader(r, size), buf[:]); err != nil {
-		return err
+	if n, err = io.CopyBuffer(onlyWriter{&writeback{f: f}}, onlyReader{r}, buf[:]); err != nil {
+		return n, err
 	}
-	return x.dress(f, name, executable, when)
+	return n, x.dress(f, name, executable, when)
 }
 
-// onlyWriter hides ReadFrom, which would use a small buffer of its own.
-type onlyWriter struct{ io.Writer }
+// onlyWriter and onlyReader hide what would use a small buffer of its own.
+type (
+	onlyWriter struct{ io.Writer }
+	onlyReader struct{ io.Reader }
+)
 
 // writeback writes to a file and has the disk begin early.
 type writeback struct {

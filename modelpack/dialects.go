@@ -3,6 +3,7 @@ package modelpack
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ const (
 	kitArtifactType    = "application/vnd.kitops.modelkit.manifest.v1+json"
 	kitMediaTypeConfig = kitPrefix + "config.v1+json"
 	kitPrefix          = "application/vnd.kitops.modelkit."
+	kitModel           = "model" // its word for the layer of the model itself
 
 	// kitSubtype on a layer of code says that it is something more special.
 	kitSubtype = "ml.kitops.modelkit.layer-subtype"
@@ -33,8 +35,8 @@ const (
 // kitWords holds the words of ModelKits for kinds of layers. Parts of a model
 // are shards, adapters or configuration: only their names tell.
 var kitWords = map[string]Kind{
-	"model": Model, "modelpart": Model, "code": Code, "dataset": Dataset, "docs": Doc,
-	"mcpb": Code, // a zipped server of the Model Context Protocol
+	kitModel: Model, "modelpart": Model, "code": Code, "dataset": Dataset, "docs": Doc,
+	"mcpb": Code, // a server of the Model Context Protocol, zipped
 }
 
 var kitFormats = append([]Format{RawGzip, RawZstd}, formats...)
@@ -97,9 +99,10 @@ func nameDockerLayers(layers []Layer) {
 	}
 }
 
-// numbered is the name of the nth of total files.
+// numbered is the name of the nth of total files. Licences have no numbers until
+// they need them.
 func (d dockerType) numbered(n, total int) string {
-	if total == 1 {
+	if total == 1 || d.kind == Doc {
 		return d.name + d.ext
 	}
 	return fmt.Sprintf("%s-%05d-of-%05d%s", d.name, n, total, d.ext)
@@ -170,11 +173,13 @@ type kitEntry struct {
 // only there where the files of a layer go.
 func (a *Artifact) IsModelKit() bool { return a.Manifest.Config.MediaType == kitMediaTypeConfig }
 
-// ReadConfig completes the layers of a ModelKit by its config blob: names, and
-// paths where the manifest has none. It does nothing for other artifacts.
+// ReadConfig completes the layers by the config blob: those of a ModelKit get
+// names, and paths where the manifest has none; others the digests of what is
+// compressed in them. A config that is not about these layers is
+// [blob.ErrHostile].
 func (a *Artifact) ReadConfig(data []byte) error {
 	if !a.IsModelKit() {
-		return nil
+		return a.readDiffIDs(data)
 	}
 	var k kitfile
 	if err := unmarshal("Kitfile", data, &k); err != nil {
@@ -196,16 +201,14 @@ func (a *Artifact) readKitfileAnnotation() {
 // its digest, and where entries have none the next one of its kind.
 func (a *Artifact) applyKitfile(k *kitfile) error {
 	byDigest, byWord := make(map[string][]kitEntry), make(map[string][]kitEntry)
-	for word, entries := range k.entries() {
-		for _, e := range entries {
-			switch {
-			case e.Digest != "":
-				byDigest[e.Digest] = append(byDigest[e.Digest], e)
-			case e.RemotePath != "":
-				a.Elsewhere = append(a.Elsewhere, e.RemotePath)
-			case e.Path != "":
-				byWord[word] = append(byWord[word], e)
-			}
+	for word, e := range k.entries() {
+		switch {
+		case e.Digest != "":
+			byDigest[e.Digest] = append(byDigest[e.Digest], e)
+		case e.RemotePath != "":
+			a.Elsewhere = append(a.Elsewhere, e.RemotePath)
+		case e.Path != "":
+			byWord[word] = append(byWord[word], e)
 		}
 	}
 	for i := range a.Layers {
@@ -213,25 +216,41 @@ func (a *Artifact) applyKitfile(k *kitfile) error {
 		if e, ok := next(byDigest, l.Digest.String()); ok {
 			l.describe(e)
 		} else if e, ok := next(byWord, kitWord(l)); ok {
-			l.describe(e)
-			if err := l.placeInDir(); err != nil {
+			if err := l.describeOld(e); err != nil {
 				return fmt.Errorf("layer %d (%s): %w: %w", i+1, l.Digest, blob.ErrHostile, err)
 			}
 		}
 	}
-	for _, e := range byWord["model"] { // with no layer for it
-		a.Elsewhere = append(a.Elsewhere, e.Path)
+	for _, e := range byWord[kitModel] { // that no layer is left for
+		if strings.ContainsAny(e.Path, ":@") { // the reference of another ModelKit
+			a.Elsewhere = append(a.Elsewhere, e.Path)
+		}
 	}
 	return nil
 }
 
-// entries lists what a Kitfile holds by the words of media types.
-func (k *kitfile) entries() map[string][]kitEntry {
-	m := map[string][]kitEntry{"code": k.Code, "dataset": k.Datasets, "docs": k.Docs, "prompt": k.Prompts, "mcpb": k.MCPServers}
+// entries goes through what a Kitfile holds, in the order of layers, with the
+// words of media types.
+func (k *kitfile) entries() iter.Seq2[string, kitEntry] {
+	var model, parts []kitEntry
 	if k.Model != nil {
-		m["model"], m["modelpart"] = []kitEntry{k.Model.kitEntry}, k.Model.Parts
+		model, parts = []kitEntry{k.Model.kitEntry}, k.Model.Parts
 	}
-	return m
+	return func(yield func(string, kitEntry) bool) {
+		for _, list := range []struct {
+			word    string
+			entries []kitEntry
+		}{
+			{kitModel, model}, {"modelpart", parts}, {"code", k.Code}, {"dataset", k.Datasets},
+			{"docs", k.Docs}, {"prompt", k.Prompts}, {"mcpb", k.MCPServers},
+		} {
+			for _, e := range list.entries {
+				if !yield(list.word, e) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // kitWord is the word for the layer in a map of entries.
@@ -260,11 +279,14 @@ func (l *Layer) describe(e kitEntry) {
 	}
 }
 
-// placeInDir is for layers that were made before Kitfiles held digests: the
-// names in them start at the directory above the layer's path.
-func (l *Layer) placeInDir() error {
+// describeOld is for layers that were made before Kitfiles held digests, and
+// layers annotations: the names in them start at the directory that the layer's
+// path is in.
+func (l *Layer) describeOld(e kitEntry) error {
+	annotated := l.Path != ""
+	l.describe(e)
 	dir := path.Dir(l.Path)
-	if dir == "." {
+	if annotated || dir == "." {
 		return nil
 	}
 	l.Dir = dir

@@ -6,14 +6,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Docker's names for the same things are older than OCI's, and still written.
-const (
-	dockerMediaTypeImageConfig = "application/vnd.docker.container.image.v1+json"
-	dockerImageLayer           = "application/vnd.docker.image.rootfs.diff.tar"
-	dockerForeignLayer         = "application/vnd.docker.image.rootfs.foreign.diff.tar"
-	ociImageLayer              = "application/vnd.oci.image.layer.v1.tar"
-	ociForeignLayer            = "application/vnd.oci.image.layer.nondistributable.v1.tar"
-)
+// Docker's name for a config is older than OCI's, and still written.
+const dockerMediaTypeImageConfig = "application/vnd.docker.container.image.v1+json"
 
 // ParseImage reads a manifest as [ParseManifest] does, and that of a plain image
 // too: an image config, no artifactType, and layers that are nothing but layers
@@ -50,19 +44,23 @@ func parseImageLayer(desc ocispec.Descriptor) (Layer, error) {
 // parseImageType reads the media type of an image's layer. OCI's names end in
 // .tar, .tar+gzip or .tar+zstd, Docker's in .tar, .tar.gzip or .tar.zstd.
 func parseImageType(mediaType string) (Format, bool) {
-	for prefix, separator := range map[string]string{
-		ociImageLayer: "+", ociForeignLayer: "+", dockerImageLayer: ".", dockerForeignLayer: ".",
-	} {
-		if rest, ok := strings.CutPrefix(mediaType, prefix); ok {
-			switch rest {
-			case "":
-				return Tar, true
-			case separator + "gzip":
-				return TarGzip, true
-			case separator + "zstd":
-				return TarZstd, true
-			}
-		}
+	var separator string
+	base, compression, ok := strings.Cut(mediaType, ".tar")
+	switch base {
+	case "application/vnd.oci.image.layer.v1", "application/vnd.oci.image.layer.nondistributable.v1":
+		separator = "+"
+	case "application/vnd.docker.image.rootfs.diff", "application/vnd.docker.image.rootfs.foreign.diff":
+		separator = "."
+	default:
+		return "", false
+	}
+	switch compression {
+	case "":
+		return Tar, ok
+	case separator + "gzip":
+		return TarGzip, true
+	case separator + "zstd":
+		return TarZstd, true
 	}
 	return "", false
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	specv1 "github.com/modelpack/model-spec/specs-go/v1"
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -91,6 +92,9 @@ type Layer struct {
 	// Name is what a ModelKit calls the layer, apart from its path. It is empty
 	// where nothing gives layers names.
 	Name string
+	// DiffID is the digest of a compressed layer's content, if the config was read
+	// and has it.
+	DiffID digest.Digest
 	// Metadata is nil if the layer carries none that holds for its file.
 	Metadata *FileMetadata
 }

@@ -157,8 +157,14 @@ func TestCheckPath(t *testing.T) {
 func FuzzParseManifest(f *testing.F) {
 	f.Add([]byte(`{"schemaVersion":2,"artifactType":"application/vnd.cncf.model.manifest.v1+json","config":{},"layers":[{"mediaType":"application/vnd.cncf.model.weight.v1.raw","digest":"sha256:x","size":-1,"annotations":{"org.cncf.model.filepath":"../a","org.cncf.model.file.metadata+json":"{\"size\":1}"}}]}`))
 	f.Add([]byte(`{"layers":[{"mediaType":"application/vnd.cnai.model.doc.v1.tar"}]}`))
+	f.Add([]byte(`{"config":{"mediaType":"application/vnd.oci.image.config.v1+json"},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip"}]}`))
+	f.Add([]byte(`{"layers":[{"mediaType":"application/vnd.kitops.modelkit.docs.v1.raw+gzip"},{"mediaType":"application/vnd.docker.ai.gguf.v3"},{"mediaType":"application/vnd.docker.ai.gguf.v3"}],"annotations":{"ml.kitops.modelkit.kitfile":"{\"docs\":[{\"digest\":\"\"}]}"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		either, eitherErr := modelpack.ParseImage(data)
 		a, err := modelpack.ParseManifest(data)
+		if (err == nil) != (eitherErr == nil && !either.Image) {
+			t.Fatalf("a model for one and not for the other: %v, %v", err, eitherErr)
+		}
 		if err != nil {
 			return
 		}

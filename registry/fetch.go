@@ -34,7 +34,8 @@ func (p *patience) progress(n int) {
 }
 
 // Fetch opens a blob. The stream goes on by itself after the connection is cut,
-// and ends in io.EOF only if the bytes were the right ones.
+// and ends in io.EOF only if the bytes were the right ones. If they were not, the
+// next Fetch asks the registry itself and none of its mirrors.
 func (r *Repository) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	s, err := r.stream(ctx, desc)
 	if err != nil {
@@ -47,7 +48,13 @@ func (r *Repository) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.Rea
 	if err != nil {
 		return nil, r.pulling(desc, err)
 	}
-	return &fetched{verified: verified, stream: s, explain: func(err error) error { return r.pulling(desc, err) }}, nil
+	explain := func(err error) error {
+		if errors.Is(err, blob.ErrMismatch) {
+			r.client.doubt(desc.Digest)
+		}
+		return r.pulling(desc, err)
+	}
+	return &fetched{verified: verified, stream: s, explain: explain}, nil
 }
 
 // fetched is a verified stream whose errors say what was fetched.

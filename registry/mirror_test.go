@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -277,5 +278,32 @@ func TestMirrorsErrorsAreTold(t *testing.T) {
 	m.origin.Close()
 	if err := m.pull(t); err == nil || !strings.Contains(err.Error(), "mirror "+m.mirrors[0].Host+": ") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestFetchDoubtsMirrors: a stream cannot take back what was read, but the next
+// one does not come from where the wrong bytes came from.
+func TestFetchDoubtsMirrors(t *testing.T) {
+	m := newMirrored(t, nil)
+	always(m.mirrors[0], fault.Blob, fault.Corrupt(engineSize/3))
+	repo := m.repository(t)
+	read := func() error {
+		r, err := repo.Fetch(t.Context(), m.art.Layers[0])
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		_, err = io.Copy(io.Discard, r)
+		return err
+	}
+	if err := read(); !errors.Is(err, blob.ErrMismatch) {
+		t.Errorf("error %v, want %v", err, blob.ErrMismatch)
+	}
+	asked := len(m.mirrors[0].Requests())
+	if err := read(); err != nil {
+		t.Error(err)
+	}
+	if len(m.mirrors[0].Requests()) != asked {
+		t.Error("the mirror was asked again")
 	}
 }

@@ -52,6 +52,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 )
 
@@ -110,7 +111,8 @@ type Client struct {
 	plainHTTP bool
 
 	mu      sync.Mutex
-	schemes map[string]string // by host, for hosts that were probed
+	schemes map[string]string      // by host, for hosts that were probed
+	doubted map[digest.Digest]bool // blobs of which a mirror brought the wrong bytes
 }
 
 // NewClient returns a Client. It reads the files of o.TLS and does not touch the
@@ -142,7 +144,7 @@ func (o Options) withDefaults() Options {
 
 func newClient(o Options, pools *pools) *Client {
 	c := &Client{
-		store: o.Credentials, sleep: o.Sleep, plainHTTP: o.PlainHTTP, schemes: map[string]string{},
+		store: o.Credentials, sleep: o.Sleep, plainHTTP: o.PlainHTTP, schemes: map[string]string{}, doubted: map[digest.Digest]bool{},
 		slots: newSlots(), grain: newGrain(),
 	}
 	c.directory = newDirectory(o.Hosts, pools)
@@ -209,4 +211,17 @@ func (c *Client) probe(ctx context.Context, host string) (string, error) {
 type Repository struct {
 	client *Client
 	ref    Reference
+}
+
+// doubt has no mirror asked for d any more: the bytes that came were wrong.
+func (c *Client) doubt(d digest.Digest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doubted[d] = true
+}
+
+func (c *Client) doubts(d digest.Digest) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.doubted[d]
 }

@@ -33,7 +33,7 @@ type supply struct {
 }
 
 func (r *Repository) supply(desc ocispec.Descriptor) (*supply, error) {
-	mirrors, err := r.mirrors(func(h Host) bool { return h.Pull })
+	mirrors, err := r.mirrors(func(h Host) bool { return h.Pull && !r.client.doubts(desc.Digest) })
 	return &supply{repo: r, desc: desc, mirrors: mirrors, targets: map[string]*url.URL{}}, err
 }
 

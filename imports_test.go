@@ -16,10 +16,11 @@ const module = "github.com/tareml/tare"
 // and what is below internal/ may import anything.
 var mayImport = map[string][]string{
 	"":                   {"cmd"},
-	"cmd":                {"blob", "build", "extract", "modelfile", "modelfile/generate", "modelpack", "progress", "registry", "storage"},
+	"cmd":                {"blob", "build", "extract", "extract/follow", "modelfile", "modelfile/generate", "modelpack", "progress", "registry", "storage"},
 	"build":              {"blob", "disk", "modelfile", "modelpack"},
 	"extract":            {"blob", "disk", "filelock", "modelpack"},
 	"disk":               {},
+	"extract/follow":     {},
 	"filelock":           {},
 	"modelfile":          {"modelpack"},
 	"modelfile/generate": {"modelfile", "modelpack"},

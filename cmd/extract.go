@@ -193,7 +193,7 @@ func (a *app) extractTo(cmd *cobra.Command, o extractOptions, targets []target, 
 	if o.dryRun {
 		return printPlan(cmd, o.format, models, dir, opts)
 	}
-	result, err := a.extract(cmd, models, dir, opts)
+	result, err := a.extract(cmd.Context(), cmd, models, dir, opts, nil)
 	if err != nil {
 		return err
 	}
@@ -226,8 +226,13 @@ func (v *extracted) find(ctx context.Context, origins *origins, targets []target
 	return models, nil
 }
 
-// extract extracts with progress.
-func (a *app) extract(cmd *cobra.Command, models []extract.Model, dir string, opts extract.Options) (result *extract.Result, err error) {
+// extract extracts with progress, of which h is told too.
+func (a *app) extract(ctx context.Context, cmd *cobra.Command, models []extract.Model, dir string, opts extract.Options, h *health) (result *extract.Result, err error) {
+	for _, m := range models {
+		for _, what := range m.Elsewhere {
+			note(cmd, "%s refers to %s, which is not in it", m.Repository, what)
+		}
+	}
 	var size int64
 	layers := 0
 	for _, m := range models {
@@ -235,9 +240,9 @@ func (a *app) extract(cmd *cobra.Command, models []extract.Model, dir string, op
 		layers += len(m.Layers)
 	}
 	reporter := a.reporter(cmd)
-	opts.Observer = reporter
+	opts.Observer = beating{reporter, h}
 	err = reporter.During("extracting", size, layers, func() (err error) {
-		result, err = extract.Extract(cmd.Context(), models, dir, opts)
+		result, err = extract.Extract(ctx, models, dir, opts)
 		return err
 	})
 	if err != nil {

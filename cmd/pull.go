@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -11,8 +12,10 @@ import (
 
 type pullOptions struct {
 	transferFlags
-	durable bool
-	format  formatFlag
+	durable    bool
+	extractDir string
+	fromRemote bool
+	format     formatFlag
 }
 
 func (a *app) newPullCommand() *cobra.Command {
@@ -24,10 +27,14 @@ func (a *app) newPullCommand() *cobra.Command {
 store. Every blob is verified before it gets its name. Blobs that are there
 already are not fetched again, and a pull that was interrupted goes on where it
 stopped when the command is run again. Mirrors are asked first, and the registry
-itself for whatever they do not have.`,
+itself for whatever they do not have.
+
+With --extract-dir the files are put into a directory too, as tare extract does;
+with --extract-from-remote as well, they are all that is kept.`,
 		Example: `  tare pull registry.example.com/team/qwen3-0.6b:v1
   tare pull registry.example.com/team/qwen3-0.6b@sha256:…
-  tare pull --mirror cache.example.com docker.io/team/qwen3-0.6b:v1`,
+  tare pull --mirror cache.example.com docker.io/team/qwen3-0.6b:v1
+  tare pull registry.example.com/team/qwen3-0.6b:v1 --extract-dir /models`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -36,7 +43,10 @@ itself for whatever they do not have.`,
 	}
 	o.transferFlags.register(cmd)
 	o.registerMirrors(cmd)
-	cmd.Flags().BoolVar(&o.durable, "durable", false, "wait until everything is on the disk")
+	flags := cmd.Flags()
+	flags.BoolVar(&o.durable, "durable", false, "wait until everything is on the disk")
+	flags.StringVar(&o.extractDir, "extract-dir", "", "`directory` to put the files into as well")
+	flags.BoolVar(&o.fromRemote, "extract-from-remote", false, "with --extract-dir, keep nothing in the store")
 	o.format.register(cmd, formatTable)
 	return cmd
 }
@@ -46,8 +56,11 @@ func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := o.check(o.format); err != nil {
+	if err := o.check(); err != nil {
 		return err
+	}
+	if o.fromRemote {
+		return a.extractPulled(cmd, o, ref, pullAlways)
 	}
 	store, err := a.store()
 	if err != nil {
@@ -69,7 +82,28 @@ func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
 	if err != nil {
 		return resumable(err, "what came so far is kept: the same command goes on from there")
 	}
+	if o.extractDir != "" {
+		return a.extractPulled(cmd, o, ref.WithDigest(art.desc.Digest), pullNever)
+	}
 	return printTransferred(cmd, o.format, "pulled", ref, art, reporter.Status())
+}
+
+// check finds bad flags before the work begins.
+func (o *pullOptions) check() error {
+	switch {
+	case o.extractDir != "":
+		return errors.Join(o.concurrency.check(), o.format.check(extracted{}))
+	case o.fromRemote:
+		return usage(withHint(errors.New("--extract-from-remote without a directory"), "name it with --extract-dir"))
+	}
+	return o.transferFlags.check(o.format)
+}
+
+// extractPulled puts the files into a directory.
+func (a *app) extractPulled(cmd *cobra.Command, o pullOptions, ref registry.Reference, policy string) error {
+	e := extractOptions{transferFlags: o.transferFlags, pull: policy, format: o.format}
+	e.mtime, e.typed = mtimeNow, func() bool { return false }
+	return a.extractTo(cmd, e, []target{{ref: ref}}, o.extractDir)
 }
 
 // pullInto pulls in a session of its own and moves the tag last. An artifact

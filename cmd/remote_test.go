@@ -51,7 +51,7 @@ func TestHalfOfTheCredentialsIsWrongUsage(t *testing.T) {
 // TestRegistryCommandsHaveTheFlags: whoever needs a proxy needs it everywhere.
 func TestRegistryCommandsHaveTheFlags(t *testing.T) {
 	root := (&app{}).newRootCommand()
-	for _, name := range []string{"push", "pull", "extract", "inspect", "login"} {
+	for _, name := range []string{"push", "pull", "extract", "fetch", "sync", "inspect", "login"} {
 		cmd, _, err := root.Find([]string{name})
 		if err != nil {
 			t.Fatal(err)

@@ -104,6 +104,8 @@ func (a *app) newRootCommand() *cobra.Command {
 		a.newPushCommand(),
 		a.newPullCommand(),
 		a.newExtractCommand(),
+		a.newFetchCommand(),
+		a.newSyncCommand(),
 		a.newInspectCommand(),
 		a.newTagCommand(),
 		a.newRemoveCommand(),

@@ -58,6 +58,26 @@ func (b *bench) makeWeights(ctx context.Context) error {
 	return settle(ctx)
 }
 
+// makeChanged makes the next version of the model, of which one shard is new.
+func (b *bench) makeChanged(ctx context.Context) error {
+	if exists(b.path("changed", "Modelfile")) {
+		return nil
+	}
+	if err := os.MkdirAll(b.path("changed"), 0o755); err != nil {
+		return err
+	}
+	changed := func(i int) string { return b.path("changed", filepath.Base(b.shard(i))) }
+	if err := b.writeFile(ctx, changed(0), io.LimitReader(random(), b.shardSize())); err != nil {
+		return err
+	}
+	for i := 1; i < b.shards; i++ {
+		if err := os.Link(b.shard(i), changed(i)); err != nil {
+			return err
+		}
+	}
+	return b.describe("changed", "MODEL *.safetensors")
+}
+
 // describe writes a Modelfile. It is the last file of a directory to be made.
 func (b *bench) describe(dir, line string) error {
 	return os.WriteFile(b.path(dir, "Modelfile"), []byte("NAME bench\n"+line+"\n"), 0o644)
@@ -65,9 +85,10 @@ func (b *bench) describe(dir, line string) error {
 
 // writeShard fills a weight file with what does not compress.
 func (b *bench) writeShard(ctx context.Context, i int) error {
-	size := b.size / int64(b.shards)
-	return b.writeFile(ctx, b.shard(i), io.LimitReader(random(), size))
+	return b.writeFile(ctx, b.shard(i), io.LimitReader(random(), b.shardSize()))
 }
+
+func (b *bench) shardSize() int64 { return b.size / int64(b.shards) }
 
 // rewriteShard changes one of the weight files.
 func (b *bench) rewriteShard(ctx context.Context) error { return b.writeShard(ctx, 0) }

@@ -6,21 +6,22 @@
 //	go run ./internal/bench -tare bin/tare
 //	SIZE=256MiB RUNS=3 go run ./internal/bench -tare bin/tare -only build,verify
 //	go run ./internal/bench -tare bin/tare -peer oras=/usr/bin/oras -only pull,pull-oras
+//	go run ./internal/bench -tare bin/tare -only extract-store,extract-unchanged
 //	go run ./internal/bench -tare bin/tare -peer modctl=/usr/bin/modctl -big
 //
 // It is told the rest by the environment: SIZE of the weights (2GiB), SHARDS
 // that they come in (2), RUNS of each step (5), DIR to work in, which should be
-// on a disk (a temporary directory). DIR needs room for four times SIZE, for five
-// times with -peer, for thirteen with -big. All of it is removed at the end, also
+// on a disk (a temporary directory). DIR needs room for five times SIZE, for six
+// times with -peer, for fourteen with -big. All of it is removed at the end, also
 // after ^C.
 //
-// Pulls are from a registry on the loopback interface, some of them through a bad
-// network that runs in this process: neither counts as anybody's processor time,
-// but both take it from the same processors. Figures of two sides compare because
-// both have the same registry and the same network.
+// Pulls and some extracts are from a registry on the loopback interface, some of
+// them through a bad network that runs in this process: neither counts as anybody's
+// processor time, but both take it from the same processors. Figures of two sides
+// compare because both have the same registry and the same network.
 //
-// It needs cp and sync of GNU, openssl and tar, and so Linux in practice; for pulls
-// curl and the registry of CNCF distribution (make bin/distribution).
+// It needs cp, cmp and sync of GNU, openssl and tar, and so Linux in practice; for
+// registries curl and the registry of CNCF distribution (make bin/distribution).
 package main
 
 import (

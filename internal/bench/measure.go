@@ -28,6 +28,7 @@ type result struct {
 	name    string
 	skipped string  // why, if it was
 	size    int64   // of the model
+	mayRead int64   // the most that tare may read, 0 if nobody minds
 	tare    []usage // one a run
 	floor   []usage // as many, or none
 }
@@ -38,7 +39,12 @@ type usage struct {
 	cpu  time.Duration // of all its processes; other programs do not disturb it
 	peak int64         // memory of its largest process in bytes, 0 if not known
 	wire int64         // bytes that it was sent over the network, 0 if nobody counted
+	traffic
 }
+
+// traffic is the bytes that system calls read and wrote, from and to files, pipes
+// and sockets; 0 if the system does not count.
+type traffic struct{ read, written int64 }
 
 // measureAll measures step after step. What it has when it fails is returned too.
 func (b *bench) measureAll(ctx context.Context, steps []step) ([]result, error) {
@@ -55,7 +61,7 @@ func (b *bench) measureAll(ctx context.Context, steps []step) ([]result, error) 
 
 // measure runs tare and floor in turns, so that both meet the same weather.
 func (b *bench) measure(ctx context.Context, s step) (result, error) {
-	r := result{name: s.name, size: b.size}
+	r := result{name: s.name, size: b.size, mayRead: s.mayRead}
 	if s.skip != "" {
 		r.skipped = s.skip
 		return r, nil
@@ -155,13 +161,19 @@ func (b *bench) timed(ctx context.Context, s side) (usage, error) {
 	for _, c := range cmds {
 		u.cpu += c.cpu()
 		u.peak = max(u.peak, c.peak())
+		u.read += c.traffic.read
+		u.written += c.traffic.written
 	}
-	if s.wire != nil && errors.Join(errs...) == nil {
+	if err := errors.Join(errs...); err != nil {
+		return u, err
+	}
+	if s.wire != nil {
 		var err error
-		u.wire, err = s.wire(ctx)
-		errs = append(errs, err)
+		if u.wire, err = s.wire(ctx); err != nil {
+			return u, err
+		}
 	}
-	return u, errors.Join(errs...)
+	return u, perform(ctx, s.after)
 }
 
 // command is an action that runs a command without timing it.
@@ -179,7 +191,8 @@ func (b *bench) command(home string, args []string) action {
 // that it started with it.
 type process struct {
 	*exec.Cmd
-	output bytes.Buffer
+	output  bytes.Buffer
+	traffic traffic // when it has ended
 }
 
 func newProcess(ctx context.Context, home string, args []string) *process {
@@ -204,6 +217,7 @@ func (p *process) wait() error {
 	if p.Process == nil {
 		return nil // Start has told
 	}
+	p.traffic = awaitTraffic(p.Process.Pid)
 	if err := p.Wait(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", strings.Join(p.Args, " "), err, bytes.TrimSpace(p.output.Bytes()))
 	}

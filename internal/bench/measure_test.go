@@ -78,7 +78,7 @@ func TestMeasureTakesTurns(t *testing.T) {
 	if want := "prepare\n" + strings.Repeat(turn, 3); string(data) != want {
 		t.Errorf("got %q, want %q", data, want)
 	}
-	if len(r.tare) != 3 || len(r.floor) != 3 || peak(r.tare) <= 0 {
+	if len(r.tare) != 3 || len(r.floor) != 3 || most(r.tare, usage.peakBytes) <= 0 {
 		t.Errorf("got %+v", r)
 	}
 }

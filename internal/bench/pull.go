@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/tareml/tare/internal/netproxy"
@@ -27,8 +28,13 @@ func (b *bench) pullSteps() []step {
 	for _, p := range b.peers {
 		steps = append(steps, b.pullBesidePeer(p))
 	}
+	return b.published(steps, "pull")
+}
+
+// published has steps find the model in the registry.
+func (b *bench) published(steps []step, needs string) []step {
 	for i := range steps {
-		steps[i].needs = "pull"
+		steps[i].needs = needs
 		steps[i].skip = b.missing()
 		steps[i].prepare = append([]action{b.makeWeights, b.publish}, steps[i].prepare...)
 	}
@@ -37,7 +43,7 @@ func (b *bench) pullSteps() []step {
 
 // pull is held against one connection a layer, hashed and stored as it comes.
 func (b *bench) pull() step {
-	return step{name: "pull", tare: b.pulling(b.directly), floor: b.curls(b.directly)}
+	return step{name: "pull", tare: b.pulling(b.directly), floor: b.curls(b.directly, unsynced)}
 }
 
 // pullCapped has a network that is slow for each connection, as object stores
@@ -47,7 +53,7 @@ func (b *bench) pullCapped() step {
 	return step{
 		name:  "pull-capped",
 		tare:  b.counted(b.pulling(b.viaProxy), capped),
-		floor: b.counted(b.curls(b.viaProxy), capped),
+		floor: b.counted(b.curls(b.viaProxy, unsynced), capped),
 	}
 }
 
@@ -63,10 +69,14 @@ func (b *bench) pullCut() step {
 // pullResumed times what is left to do after a kill, beside a whole pull.
 func (b *bench) pullResumed() step {
 	whole := b.counted(b.pulling(b.viaProxy), b.through(netproxy.Options{}))
-	rest := whole
-	rest.setup = append(rest.setup[:len(rest.setup):len(rest.setup)],
-		b.killHalfway(rest.home, func() []string { return rest.late()[0] }))
-	return step{name: "pull-resume", tare: rest, floor: whole}
+	return step{name: "pull-resume", tare: b.resumed(whole), floor: whole}
+}
+
+// resumed has a side go on after a kill.
+func (b *bench) resumed(s side) side {
+	killed := b.killHalfway(s.home, func() []string { return s.late()[0] })
+	s.setup = append(slices.Clone(s.setup), killed)
+	return s
 }
 
 // pullBesidePeer has the pull of another program for a floor.
@@ -127,8 +137,11 @@ func (b *bench) pulling(host func() string) side {
 
 // curls fetches, stores and verifies each layer over one connection, all of them
 // at once.
-func (b *bench) curls(host func() string) side {
-	const script = `test "$(curl -sSf --noproxy '*' "$1" | tee "$2" | openssl dgst -sha256 -r | cut -c1-64)" = "$3"`
+func (b *bench) curls(host func() string, d durability) side {
+	script := `test "$(curl -sSf --noproxy '*' "$1" | tee "$2" | openssl dgst -sha256 -r | cut -c1-64)" = "$3"`
+	if d == synced {
+		script += ` && sync "$2"`
+	}
 	home := b.path("floor-home")
 	late := func() [][]string {
 		var all [][]string

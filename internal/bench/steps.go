@@ -15,6 +15,7 @@ type step struct {
 	needs   string
 	skip    string   // why the step cannot be run at all
 	once    bool     // one run is enough
+	mayRead int64    // the most bytes that tare has a reason to read, 0 for no limit
 	prepare []action // once, before the first run
 	tare    side
 	floor   side // without commands if there is none
@@ -27,6 +28,7 @@ type action func(context.Context) error
 type side struct {
 	home     string     // a directory for the store and caches of its commands
 	setup    []action   // before each run
+	after    []action   // after each run that went well
 	commands [][]string // run at once; the time is that of the slowest
 
 	// late is in place of commands that are only known when all is prepared.
@@ -50,7 +52,7 @@ func (b *bench) steps() []step {
 		name:    "build",
 		prepare: []action{b.makeWeights},
 		tare:    side{home: home, setup: []action{b.empty(home)}, commands: [][]string{build}},
-		floor:   b.copyBesideHash(),
+		floor:   b.copyBesideHash(unsynced),
 	}, {
 		name:    "build-durable",
 		needs:   "build --durable",
@@ -81,7 +83,7 @@ func (b *bench) steps() []step {
 		name: "version",
 		tare: side{home: home, commands: [][]string{{b.tare, "version"}}},
 	}}
-	steps = append(steps, b.pullSteps()...)
+	steps = slices.Concat(steps, b.extractSteps(), b.pullSteps(), b.extractRemoteSteps())
 	for _, p := range b.peers {
 		if p.name != "oras" {
 			steps = append(steps, b.peerStep(p))
@@ -93,13 +95,25 @@ func (b *bench) steps() []step {
 	return steps
 }
 
-// copyBesideHash is what a build comes down to: each byte copied once and hashed
-// once, with nothing waiting for anything else.
-func (b *bench) copyBesideHash() side {
+// copyBesideHash is what a build and an extract come down to: each byte copied
+// once and hashed once, with nothing waiting for anything else.
+func (b *bench) copyBesideHash(d durability) side {
 	home := b.path("floor-home")
-	commands := append(b.hashes(), []string{"cp", "-r", "--reflink=never", b.path("weights"), b.path("floor-home", "copy")})
-	return side{home: home, setup: []action{b.empty(home)}, commands: commands}
+	from, to := b.path("weights"), b.path("floor-home", "copy")
+	command := []string{"cp", "-r", "--reflink=never", from, to}
+	if d == synced {
+		command = copySynced(from, to)
+	}
+	return side{home: home, setup: []action{b.empty(home)}, commands: append(b.hashes(), command)}
 }
+
+// durability says whether a side waits until the disk has what it wrote.
+type durability bool
+
+const (
+	unsynced durability = false
+	synced   durability = true
+)
 
 // hashes is one process a shard.
 func (b *bench) hashes() [][]string {
@@ -132,7 +146,7 @@ func (b *bench) peerStep(p peer) step {
 		name:    p.name + "-build",
 		prepare: []action{b.makeWeights},
 		tare:    side{home: home, setup: []action{b.empty(home)}, commands: [][]string{command}},
-		floor:   b.copyBesideHash(),
+		floor:   b.copyBesideHash(unsynced),
 	}
 }
 

@@ -18,7 +18,7 @@ func title(w io.Writer, c config) {
 // printTable prints a line a result.
 func printTable(out io.Writer, results []result) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "step\ttare (s)\tfloor (s)\tratio\tmin–max\tCPU (s)\tfloor CPU (s)\tpeak RSS (MiB)\t")
+	fmt.Fprintln(w, "step\ttare (s)\tfloor (s)\tratio\tmin–max\tCPU (s)\tfloor CPU (s)\tpeak RSS (MiB)\tread (MiB)\twritten (MiB)\t")
 	for _, r := range results {
 		fmt.Fprintln(w, strings.Join(row(r), "\t")+"\t")
 	}
@@ -27,25 +27,19 @@ func printTable(out io.Writer, results []result) {
 		if r.skipped != "" {
 			fmt.Fprintf(out, "\n%s was skipped: %s\n", r.name, r.skipped)
 		}
-		if most := mostWire(r.tare); most > 0 {
-			fmt.Fprintf(out, "\n%s: tare was sent %.3f of the model, at most\n", r.name, float64(most)/float64(r.size))
+		if sent := most(r.tare, usage.wireBytes); sent > 0 {
+			fmt.Fprintf(out, "\n%s: tare was sent %.3f of the model, at most\n", r.name, float64(sent)/float64(r.size))
+		}
+		if read := most(r.tare, usage.readBytes); r.mayRead > 0 && read > r.mayRead {
+			fmt.Fprintf(out, "\n%s: tare read %.1f MiB, and there is no need for more than %.1f MiB\n", r.name, mib(read), mib(r.mayRead))
 		}
 	}
-}
-
-// mostWire is the most bytes that any run was sent.
-func mostWire(runs []usage) int64 {
-	var most int64
-	for _, u := range runs {
-		most = max(most, u.wire)
-	}
-	return most
 }
 
 // row is the cells of a line. What there is no value for is a dash.
 func row(r result) []string {
 	const none = "–"
-	cells := []string{r.name, none, none, none, none, none, none, none}
+	cells := append([]string{r.name}, slices.Repeat([]string{none}, 9)...)
 	if len(r.tare) > 0 {
 		cells[1] = seconds(r.tare, usage.wallTime)
 		cells[5] = seconds(r.tare, usage.cpuTime)
@@ -57,14 +51,20 @@ func row(r result) []string {
 		cells[4] = fmt.Sprintf("%.2f–%.2f", slices.Min(all), slices.Max(all))
 		cells[6] = seconds(r.floor, usage.cpuTime)
 	}
-	if peak := peak(r.tare); peak > 0 {
-		cells[7] = fmt.Sprintf("%.1f", mib(peak))
+	for i, which := range []func(usage) int64{usage.peakBytes, usage.readBytes, usage.writtenBytes} {
+		if n := most(r.tare, which); n > 0 {
+			cells[7+i] = fmt.Sprintf("%.1f", mib(n))
+		}
 	}
 	return cells
 }
 
 func (u usage) wallTime() time.Duration { return u.wall }
 func (u usage) cpuTime() time.Duration  { return u.cpu }
+func (u usage) peakBytes() int64        { return u.peak }
+func (u usage) wireBytes() int64        { return u.wire }
+func (u usage) readBytes() int64        { return u.read }
+func (u usage) writtenBytes() int64     { return u.written }
 
 // seconds is the median of one of the times of all runs.
 func seconds(runs []usage, which func(usage) time.Duration) string {
@@ -84,13 +84,13 @@ func ratios(tare, floor []usage) []float64 {
 	return all
 }
 
-// peak is the most memory in any run, in bytes.
-func peak(runs []usage) int64 {
-	var most int64
+// most is the most of something in any run.
+func most(runs []usage, which func(usage) int64) int64 {
+	var n int64
 	for _, u := range runs {
-		most = max(most, u.peak)
+		n = max(n, which(u))
 	}
-	return most
+	return n
 }
 
 // median is the middle value, or the mean of the two in the middle. There must

@@ -31,7 +31,7 @@ func runs(wall ...float64) []usage {
 	var all []usage
 	for i, seconds := range wall {
 		took := time.Duration(seconds * float64(time.Second))
-		all = append(all, usage{wall: took, cpu: took / 2, peak: int64(i+1) << 20})
+		all = append(all, usage{wall: took, cpu: took / 2, peak: int64(i+1) << 20, traffic: traffic{read: int64(i+1) * 10 << 20}})
 	}
 	return all
 }
@@ -40,7 +40,7 @@ func runs(wall ...float64) []usage {
 // the ratio is that of the pairs and not that of the medians.
 func TestRow(t *testing.T) {
 	got := row(result{name: "build", tare: runs(1, 4, 1.2), floor: runs(1, 5, 1)})
-	want := []string{"build", "1.200", "1.000", "1.00", "0.80–1.20", "0.600", "0.500", "3.0"}
+	want := []string{"build", "1.200", "1.000", "1.00", "0.80–1.20", "0.600", "0.500", "3.0", "30.0", "–"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -49,15 +49,19 @@ func TestRow(t *testing.T) {
 func TestPrintTable(t *testing.T) {
 	var out strings.Builder
 	printTable(&out, []result{
-		{name: "version", tare: runs(0.012)},
+		{name: "version", tare: runs(0.012), mayRead: 10 << 20},
+		{name: "extract-unchanged", tare: runs(0.015), mayRead: 1 << 20},
 		{name: "verify", skipped: "this tare has no verify"},
 		{name: "pull", size: 1000, tare: []usage{{wire: 1000}, {wire: 1020}, {wire: 990}}},
 	})
 	want := `
-     step  tare (s)  floor (s)  ratio  min–max  CPU (s)  floor CPU (s)  peak RSS (MiB)
-  version     0.012          –      –        –    0.006              –             1.0
-   verify         –          –      –        –        –              –               –
-     pull     0.000          –      –        –    0.000              –               –
+               step  tare (s)  floor (s)  ratio  min–max  CPU (s)  floor CPU (s)  peak RSS (MiB)  read (MiB)  written (MiB)
+            version     0.012          –      –        –    0.006              –             1.0        10.0              –
+  extract-unchanged     0.015          –      –        –    0.007              –             1.0        10.0              –
+             verify         –          –      –        –        –              –               –           –              –
+               pull     0.000          –      –        –    0.000              –               –           –              –
+
+extract-unchanged: tare read 10.0 MiB, and there is no need for more than 1.0 MiB
 
 verify was skipped: this tare has no verify
 

@@ -1,0 +1,360 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tareml/tare/extract"
+	"github.com/tareml/tare/extract/follow"
+	"github.com/tareml/tare/modelpack"
+	"github.com/tareml/tare/registry"
+)
+
+type syncOptions struct {
+	transferFlags
+	filterFlags
+	writeFlags
+	interval   time.Duration
+	onChange   string
+	readyFile  string
+	healthAddr string
+	format     formatFlag
+}
+
+func (a *app) newSyncCommand() *cobra.Command {
+	var o syncOptions
+	cmd := &cobra.Command{
+		Use:        "sync REF[=SUBDIR]... DIR",
+		SuggestFor: []string{"watch", "follow"},
+		Short:      "Keep a directory at what tags point to",
+		Long: `Extract artifacts into DIR, or into directories below it, and do it again when
+their tags move. The registry is asked at once and then every --interval, give
+or take a tenth: one HEAD a reference. Only what changed is fetched. What
+somebody else changed in DIR is restored.
+
+DIR stays as it is while the registry does not answer; sync tries again after
+some seconds, then less often, for ever. Only before DIR holds a version does it
+end when there is no such artifact, or no access to it. SIGTERM ends it, with
+exit code 0 unless it cut something off, which the next run goes on with.
+
+--on-change runs a command after each change, also the first. Where it fails it
+is run again at the next check. In its environment are TARE_DIR, TARE_REFERENCE,
+TARE_DIGEST and TARE_PREVIOUS, the digest that it was last told of, if any;
+those of several references have blanks between them. When sync ends it has 10
+seconds to come to its end.
+
+--ready-file is there as long as sync runs and DIR holds a complete version, be
+it an earlier one because the registry does not answer: a line "REF DIGEST" for
+each reference. It is written before the command runs.
+
+--health-addr serves /healthz (the loop runs, whether or not the registry
+answers), /readyz (DIR holds a complete version) and /metrics (for Prometheus).
+
+A sidecar in Kubernetes, beside a server that reads /models/current:
+
+  - name: models
+    image: registry.example.com/tools/tare
+    restartPolicy: Always          # an init container that stays
+    args: [sync, registry.example.com/team/qwen3:prod, /models, --atomic,
+           --no-sync, --health-addr, ":9090"]
+    startupProbe:  {httpGet: {path: /readyz, port: 9090}, failureThreshold: 720}
+    livenessProbe: {httpGet: {path: /healthz, port: 9090}}
+    volumeMounts:  [{name: models, mountPath: /models}]`,
+		Example: `  tare sync registry.example.com/team/qwen3-0.6b:prod /models/qwen3
+  tare sync registry.example.com/team/a:v1=a registry.example.com/team/b:v1=b \
+    /models --interval 30s --on-change 'curl -fsS -X POST localhost:8000/reload'
+  tare sync registry.example.com/team/qwen3-0.6b:prod /models --atomic \
+    --ready-file /run/models/ready --health-addr :9090 --format json`,
+		Args:              cobra.MinimumNArgs(2),
+		ValidArgsFunction: a.completeRefs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runSync(cmd, o, args)
+		},
+	}
+	o.transferFlags.register(cmd)
+	o.filterFlags.register(cmd)
+	o.writeFlags.register(cmd)
+	o.registerMirrors(cmd)
+	flags := cmd.Flags()
+	flags.DurationVar(&o.interval, "interval", follow.DefaultInterval, "time from one check to the next")
+	flags.StringVar(&o.onChange, "on-change", "", "`command` for the shell, to run after each change")
+	flags.StringVar(&o.readyFile, "ready-file", "", "`file` to write when DIR holds a complete version")
+	flags.StringVar(&o.healthAddr, "health-addr", "", "`HOST:PORT` to serve health and metrics at")
+	o.format.register(cmd, formatTable)
+	return cmd
+}
+
+// check finds bad flags before the work begins.
+func (o *syncOptions) check() error {
+	if o.interval < follow.MinInterval {
+		return usage(fmt.Errorf("--interval %s: at least %s", o.interval, follow.MinInterval))
+	}
+	if o.healthAddr != "" {
+		if _, _, err := net.SplitHostPort(o.healthAddr); err != nil {
+			return usage(withHint(fmt.Errorf("--health-addr %q: not HOST:PORT", o.healthAddr), "such as :9090, or 127.0.0.1:9090"))
+		}
+	}
+	return errors.Join(o.concurrency.check(), o.format.check(changed{Models: []changedModel{{}}}))
+}
+
+// options are those of each extraction.
+func (o *syncOptions) options() (extract.Options, error) {
+	opts, err := o.writeFlags.options()
+	if err != nil {
+		return opts, err
+	}
+	opts.Filter, err = o.filter()
+	opts.Concurrency = int(o.concurrency)
+	return opts, err
+}
+
+func (a *app) runSync(cmd *cobra.Command, o syncOptions, args []string) error {
+	targets, err := parseTargets(args[:len(args)-1])
+	if err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	dest := &destination{app: a, cmd: cmd, o: o, dir: args[len(args)-1]}
+	for _, t := range targets {
+		dest.models = append(dest.models, followed{target: t})
+	}
+	dest.health = newHealth(dest.models)
+	if dest.opts, err = o.options(); err != nil {
+		return err
+	}
+	client, err := dest.connect()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return dest.follow(cmd.Context())
+}
+
+// follow runs until ctx ends, and with it what others see of it: the ready file
+// and the health server.
+func (d *destination) follow(ctx context.Context) (err error) {
+	ready := follow.Record(d.o.readyFile)
+	if d.o.readyFile != "" {
+		if err := ready.Remove(); err != nil {
+			return fmt.Errorf("--ready-file: %w", err)
+		}
+		defer func() { err = errors.Join(err, ready.Remove()) }()
+	}
+	if d.o.healthAddr != "" {
+		at, stop, err := d.health.serve(ctx, d.o.healthAddr)
+		if err != nil {
+			return err
+		}
+		defer stop() // its error is of no use any more
+		note(d.cmd, "health and metrics are at http://%s", at)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	log := &syncLog{cmd: d.cmd, format: d.o.format, dir: d.dir, fail: cancel}
+	err = follow.Run(ctx, d, d, d.options(ready, log))
+	if log.err != nil {
+		return log.err
+	}
+	if err != nil {
+		return resumable(err, "what came so far is kept: the same command goes on from there")
+	}
+	return nil
+}
+
+func (d *destination) options(ready follow.Record, log *syncLog) follow.Options {
+	o := follow.Options{
+		Interval: d.o.interval,
+		Hopeless: hopeless,
+		Observer: observers{d.health, log},
+		Ready: func(v follow.Version) error {
+			d.health.isReady(v)
+			if ready == "" {
+				return nil
+			}
+			return ready.Save(v)
+		},
+	}
+	if d.o.onChange != "" {
+		command := follow.Command{Line: d.o.onChange, Dir: d.dir, Output: d.cmd.ErrOrStderr()}
+		o.Told = follow.Record(d.toldFile())
+		o.OnChange = func(ctx context.Context, from, to follow.Version) error {
+			d.health.beat()
+			return command.Run(ctx, from, to)
+		}
+	}
+	return o
+}
+
+// toldFile remembers what the command was told of. Each set of models has its
+// own: several syncs may have one directory.
+func (d *destination) toldFile() string {
+	var all strings.Builder
+	for _, m := range d.models {
+		fmt.Fprintf(&all, "%q %q\n", m.ref, m.subdir)
+	}
+	return filepath.Join(d.dir, modelpack.StateDir, "told-"+digest.FromString(all.String()).Encoded()[:16])
+}
+
+// hopeless says which errors waiting does not cure.
+func hopeless(err error) bool {
+	switch exitCode(err) {
+	case exitUsage, exitNotFound, exitDenied, exitContent:
+		return true
+	}
+	return errors.Is(err, modelpack.ErrNotModel)
+}
+
+// observers are told one after the other.
+type observers []follow.Observer
+
+// Changed implements [follow.Observer].
+func (all observers) Changed(c follow.Change) {
+	for _, o := range all {
+		o.Changed(c)
+	}
+}
+
+// Done implements [follow.Observer].
+func (all observers) Done(r follow.Round) {
+	for _, o := range all {
+		o.Done(r)
+	}
+}
+
+// followed is a target and its repository.
+type followed struct {
+	target
+	repo *registry.Repository
+}
+
+// destination is the directory of a sync and what is to be in it: the source and
+// the target of package follow.
+type destination struct {
+	app    *app
+	cmd    *cobra.Command
+	o      syncOptions
+	models []followed
+	dir    string
+	health *health
+	opts   extract.Options
+}
+
+// connect makes one client for all: credentials in the environment are for the
+// registry of the first reference.
+func (d *destination) connect() (*registry.Client, error) {
+	client, err := d.o.clientFor(d.models[0].ref)
+	if err != nil {
+		return nil, err
+	}
+	for i, m := range d.models {
+		if d.models[i].repo, err = client.Repository(m.ref); err != nil {
+			return nil, err
+		}
+	}
+	return client, nil
+}
+
+// Check implements [follow.Source].
+func (d *destination) Check(ctx context.Context) (follow.Version, error) {
+	v := make(follow.Version, len(d.models))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	for i, m := range d.models {
+		g.Go(func() error {
+			dgst, err := m.repo.Resolve(ctx, m.ref)
+			v[i] = follow.Pin{Reference: m.ref.String(), Digest: dgst}
+			return err
+		})
+	}
+	return v, g.Wait()
+}
+
+// Installed implements [follow.Target]. What another filter has written is not
+// intact: it is to be written again.
+func (d *destination) Installed() (follow.Version, bool, error) {
+	there, err := extract.Installed(d.dir, d.opts.Atomic)
+	if err != nil {
+		return nil, false, err
+	}
+	for i, t := range there {
+		there[i].Intact = t.Intact && t.Filter == d.opts.Filter.String()
+	}
+	v, intact := held(d.models, there)
+	return v, intact, nil
+}
+
+// held is the version that a directory holds with these models in it, empty if
+// one is missing.
+func held(models []followed, there []extract.Version) (v follow.Version, intact bool) {
+	intact = true
+	for _, m := range models {
+		for _, t := range there {
+			if t.Repository == m.ref.Name() && t.Subdir == m.subdir {
+				v = append(v, follow.Pin{Reference: m.ref.String(), Digest: t.Digest})
+				intact = intact && t.Intact
+				break
+			}
+		}
+	}
+	if len(v) < len(models) {
+		return nil, false
+	}
+	return v, intact
+}
+
+// Apply implements [follow.Target].
+func (d *destination) Apply(ctx context.Context, v follow.Version) (follow.Result, error) {
+	d.health.beat()
+	var models []extract.Model
+	for i, m := range d.models {
+		model, err := m.pinned(ctx, v[i].Digest)
+		if err != nil {
+			return follow.Result{}, err
+		}
+		models = append(models, model)
+	}
+	r, err := d.app.extract(ctx, d.cmd, models, d.dir, d.opts, d.health)
+	if err != nil {
+		return follow.Result{}, err
+	}
+	return follow.Result{Files: r.Files, Changed: r.Files - r.Unchanged + r.Removed, Size: r.Bytes, Moved: r.Moved}, nil
+}
+
+// pinned is the model at exactly this version.
+func (m *followed) pinned(ctx context.Context, version digest.Digest) (extract.Model, error) {
+	art, err := remoteContents(ctx, m.repo, m.ref.WithDigest(version))
+	if err != nil {
+		return extract.Model{}, err
+	}
+	f := &origin{art: art, repo: m.repo}
+	if err := f.readConfig(ctx); err != nil {
+		return extract.Model{}, fmt.Errorf("%s: %w", m.ref, err)
+	}
+	return f.model(m.target), nil
+}
+
+// beating is an observer of whose reports the health is told too, if there is
+// one.
+type beating struct {
+	extract.Observer
+	health *health
+}
+
+// Observe implements [extract.Observer].
+func (b beating) Observe(phase, path string, safe, skipped, resumed int64) {
+	if b.health != nil {
+		b.health.beat()
+	}
+	b.Observer.Observe(phase, path, safe, skipped, resumed)
+}

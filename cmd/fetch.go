@@ -16,8 +16,8 @@ func (a *app) newFetchCommand() *cobra.Command {
 tare extract --pull always --include does, under the name that modctl has for
 it. Patterns are for the whole path of a file; without any, all files are
 fetched.`,
-		Example: `  tare fetch registry.example.com/team/qwen3-0.6b:v1 --output out --patterns '*.json'
-  tare fetch registry.example.com/team/model:v1 --output out --patterns 'tokenizer*,*.md'`,
+		Example: `  tare fetch $REGISTRY/team/qwen3-0.6b:v1 --output out --patterns '*.json'
+  tare fetch $REGISTRY/team/model:v1 --output out --patterns 'tokenizer*,*.md'`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {

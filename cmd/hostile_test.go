@@ -221,7 +221,7 @@ func (a *arena) checkCode(t *testing.T, c hostile.Case, code int, message string
 // first to last, and bytes written anywhere.
 const (
 	mostAllocated = 64 << 20
-	mostWritten   = 32 << 20
+	mostWritten   = 160 << 20 // a bomb is noticed at a hundred times its size
 )
 
 type cost struct{ allocated, written uint64 }

@@ -59,17 +59,16 @@ func parseTarget(arg string) (target, error) {
 // parseTargets reads the references among the arguments of a command.
 func parseTargets(args []string) ([]target, error) {
 	var targets []target
-	seen := make(map[string]bool)
+	taken := make(map[string]string)
 	for _, arg := range args {
 		t, err := parseTarget(arg)
 		if err != nil {
 			return nil, err
 		}
-		key := t.ref.Name() + "=" + t.subdir
-		if seen[key] {
-			return nil, usage(withHint(fmt.Errorf("%s is there twice", t.ref.Name()), "give each version a directory of its own: REF=SUBDIR"))
+		if other, ok := taken[t.subdir]; ok {
+			return nil, usage(withHint(fmt.Errorf("%s and %s go to the same directory", other, arg), "REF=SUBDIR names one below DIR"))
 		}
-		seen[key] = true
+		taken[t.subdir] = arg
 		targets = append(targets, t)
 	}
 	return targets, nil
@@ -229,16 +228,20 @@ func (f *origin) readConfig(ctx context.Context) error {
 	if config.Size > modelpack.MaxManifestSize {
 		return fmt.Errorf("config %s of %d bytes: %w", config.Digest, config.Size, blob.ErrHostile)
 	}
-	r, err := f.Fetch(ctx, config)
+	data, err := f.readAll(ctx, config)
 	if err != nil {
-		return err
-	}
-	defer r.Close()
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return err
+		return fmt.Errorf("config that the manifest names: %w", err)
 	}
 	return f.art.ReadConfig(data)
+}
+
+func (f *origin) readAll(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	r, err := f.Fetch(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
 }
 
 // model is what to extract for t.

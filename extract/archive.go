@@ -21,11 +21,14 @@ import (
 // need not take more, and encoders stay below it unless told otherwise.
 const maxWindow = 8 << 20
 
-// A compressed layer whose manifest does not say how large its file is may grow
-// by maxRatio, the best that deflate can do, and by maxSlack bytes.
+// A compressed layer whose manifest does not say how large its files are may grow
+// by maxRatio, more than text does, and by maxSlack bytes. Headers may add
+// maxHeaders to what files have, those of one entry maxEntryHeaders.
 const (
-	maxRatio = 1032
-	maxSlack = 16 << 20
+	maxRatio        = 100
+	maxSlack        = 16 << 20
+	maxHeaders      = maxEntries * 3 * tarBlock
+	maxEntryHeaders = 4 << 20
 )
 
 // maxTrailing is how many bytes may follow the end of an archive: some tools
@@ -144,11 +147,16 @@ func (s *stager) read(r io.Reader) error {
 // inflated stages the files of a compressed layer, whose content may have a
 // digest of its own.
 func (s *stager) inflated(r io.Reader) error {
+	limit := inflatedSize(s.layer.Size)
+	if m := s.layer.Metadata; m != nil {
+		limit = max(limit, m.Size)
+	}
+	r = &limitedReader{r, add(limit, maxHeaders)}
 	if s.layer.DiffID == "" {
-		return s.content(r)
+		return s.content(r, limit)
 	}
 	v := s.layer.DiffID.Verifier()
-	if err := s.content(io.TeeReader(r, v)); err != nil {
+	if err := s.content(io.TeeReader(r, v), limit); err != nil {
 		return err
 	}
 	if !v.Verified() {
@@ -158,8 +166,7 @@ func (s *stager) inflated(r io.Reader) error {
 }
 
 // content stages what was compressed: an archive, or one file.
-func (s *stager) content(r io.Reader) error {
-	limit := inflatedSize(s.layer.Size)
+func (s *stager) content(r io.Reader, limit int64) error {
 	if s.layer.Format == modelpack.TarGzip || s.layer.Format == modelpack.TarZstd {
 		return s.archive(r, limit)
 	}
@@ -180,6 +187,21 @@ func (s *stager) executable() bool {
 	return s.layer.Metadata != nil && s.layer.Metadata.Mode&0o111 != 0
 }
 
+// limitedReader ends in an error after left bytes.
+type limitedReader struct {
+	r    io.Reader
+	left int64
+}
+
+func (l *limitedReader) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, errors.New("there is no end to its headers or its content")
+	}
+	n, err := l.r.Read(p[:min(int64(len(p)), l.left)])
+	l.left -= int64(n)
+	return n, err
+}
+
 // inflatedSize bounds what size compressed bytes may become.
 func inflatedSize(size int64) int64 {
 	if size > (math.MaxInt64-maxSlack)/maxRatio {
@@ -194,8 +216,11 @@ func (s *stager) archive(r io.Reader, limit int64) error {
 	if s.left = limit; s.single() {
 		s.left = min(limit, s.job.size)
 	}
-	tr := tar.NewReader(r)
+	// Headers that describe headers may go on for ever.
+	bounded := &limitedReader{r: r}
+	tr := tar.NewReader(bounded)
 	for {
+		bounded.left = add(bounded.left, maxEntryHeaders)
 		h, err := tr.Next()
 		if err == io.EOF {
 			return drain(r) // the end of a compressed stream holds its checksum
@@ -203,11 +228,12 @@ func (s *stager) archive(r io.Reader, limit int64) error {
 		if err != nil {
 			return err
 		}
-		if h.Typeflag == tar.TypeXGlobalHeader {
-			continue
-		}
+		bounded.left = add(h.Size, tarBlock)
 		if s.entries++; s.entries > maxEntries {
 			return fmt.Errorf("more than %d entries", maxEntries)
+		}
+		if h.Typeflag == tar.TypeXGlobalHeader {
+			continue
 		}
 		if err := s.entry(h, tr); err != nil {
 			return err
@@ -356,6 +382,8 @@ func fromHere(name, target string) string {
 // is a link itself.
 func checkTarget(name, target string) error {
 	switch {
+	case len(target) > 4096 || len(name) > 4096:
+		return errors.New("a link has a target of more than 4096 bytes")
 	case target == "" || path.Clean(target) != target:
 		return fmt.Errorf("%q is a link to %q, which is no clean path", name, target)
 	case path.IsAbs(target):
@@ -380,7 +408,7 @@ func (s *stager) hardLink(name string, h *tar.Header) error {
 	linked.Name = h.Linkname
 	target, ok := s.byName[s.inDir(entryName(&linked))]
 	if !ok {
-		return fmt.Errorf("%q is a link to %q, which is no file before it", name, h.Linkname)
+		return fmt.Errorf("%q is a link to %.300q, which is no file before it", name, h.Linkname)
 	}
 	f, err := s.stage(name)
 	if err != nil {

@@ -24,9 +24,11 @@ package extract
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path"
 	"strings"
 
@@ -168,7 +170,17 @@ func check(models []Model, o Options) error {
 
 // checkLayers refuses paths that lead elsewhere, or that another layer has.
 func checkLayers(m Model, seen map[string]bool) error {
-	for _, l := range m.Layers {
+	var total int64
+	for i, l := range m.Layers {
+		if total = add(total, max(l.Size, 0)); total == math.MaxInt64 {
+			return hostile(l, errors.New("the layers have more bytes together than any disk"))
+		}
+		if err := checkSize(l); err != nil {
+			return hostile(l, err)
+		}
+		if err := l.Digest.Validate(); err != nil {
+			return fmt.Errorf("layer %d (%q): digest %q: %w: %w", i+1, l.Path, l.Digest, err, blob.ErrHostile)
+		}
 		if l.Path == "" && l.Format != modelpack.Raw || l.Path == "." {
 			continue
 		}
@@ -180,6 +192,18 @@ func checkLayers(m Model, seen map[string]bool) error {
 			return hostile(l, fmt.Errorf("another layer has the path %q too", target))
 		}
 		seen[target] = true
+	}
+	return nil
+}
+
+// checkSize refuses a file that is larger than what it is to come from.
+func checkSize(l modelpack.Layer) error {
+	m := l.Metadata
+	if m == nil {
+		return nil
+	}
+	if m.Size < 0 || l.Format == modelpack.Tar && m.Size > l.Size {
+		return fmt.Errorf("%q is declared to have %d bytes, in a layer of %d", l.Path, m.Size, l.Size)
 	}
 	return nil
 }

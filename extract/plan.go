@@ -29,6 +29,7 @@ type job struct {
 
 	found  bool      // a file of that size stands there
 	ours   bool      // and an earlier run put it there
+	other  bool      // an earlier run put something else there
 	kept   []record  // what is there already, and all that the layer brings
 	staged []*staged // what was staged of it
 
@@ -238,7 +239,8 @@ func (x *extraction) planFile(j *job) error {
 		return nil
 	}
 	j.ours = x.isOurs(old, j.model, info)
-	j.found = info.Mode().IsRegular() && info.Size() == j.size
+	j.other = known && j.ours && x.vouches(old.model) && old.intact(info)
+	j.found = !j.other && info.Mode().IsRegular() && info.Size() == j.size
 	if !j.found && !j.ours && !info.IsDir() && !x.o.Overwrite {
 		x.conflicts = append(x.conflicts, j.path)
 	}
@@ -290,17 +292,22 @@ func (x *extraction) conflict() error {
 
 // reserve is an error if there is no room for what has to be moved.
 func (x *extraction) reserve() error {
-	var need int64
+	var need, most int64
+	largest := ""
 	for _, j := range x.jobs {
-		if !j.done() && len(j.staged) == 0 {
-			need = add(need, max(0, j.needs()-x.received(j)))
+		if j.done() || len(j.staged) > 0 {
+			continue
+		}
+		bytes := max(0, j.needs()-x.received(j))
+		if need = add(need, bytes); bytes > most {
+			most, largest = bytes, j.name()
 		}
 	}
 	free, err := disk.Free(x.dir)
 	if need == 0 || err != nil || free >= need {
 		return nil // what cannot be told will show
 	}
-	return &fullError{x.dir, need, free}
+	return &fullError{x.dir, need, free, largest}
 }
 
 // needs is how much of the disk the files of a job take, as far as the manifest
@@ -325,12 +332,13 @@ func (x *extraction) received(j *job) int64 {
 type fullError struct {
 	dir        string
 	need, free int64
+	largest    string // of what is needed
 }
 
 // Error implements error.
 func (e *fullError) Error() string {
 	const mib = 1 << 20
-	return fmt.Sprintf("%s: %.1f MiB needed, %.1f MiB free: %s", e.dir, float64(e.need)/mib, float64(e.free)/mib, disk.ErrFull)
+	return fmt.Sprintf("%s: %.1f MiB needed, most of it for %s, %.1f MiB free: %s", e.dir, float64(e.need)/mib, e.largest, float64(e.free)/mib, disk.ErrFull)
 }
 
 // Unwrap is [disk.ErrFull].

@@ -419,7 +419,7 @@ func (x *extraction) settleFile(ctx context.Context, f *staged) (fresh bool, err
 	if info.IsDir() {
 		return true, nil // which may be gone by then
 	}
-	if f.link == "" && info.Mode().IsRegular() && info.Size() == f.size {
+	if f.link == "" && info.Mode().IsRegular() && info.Size() == f.size && !f.job.other {
 		same, err := sameContent(ctx, x.root, f.name, x.at(f.path))
 		if err != nil {
 			return false, err

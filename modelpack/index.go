@@ -31,7 +31,7 @@ func ParseIndex(data []byte) (*Index, bool, error) {
 		Manifests      []ocispec.Descriptor `json:"manifests"`
 		Config, Layers json.RawMessage
 	}
-	if err := unmarshal("index", data, &x); err != nil {
+	if err := unmarshal("manifest", data, &x); err != nil {
 		return nil, false, err
 	}
 	switch x.MediaType {

@@ -121,8 +121,8 @@ func TestParseIndexKnowsWhatIsNone(t *testing.T) {
 		data    string
 		hostile bool
 	}{
-		"broken":         {"{", false},
-		"empty":          {"", false},
+		"broken":         {"{", true},
+		"empty":          {"", true},
 		"both":           {`{"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"layers":[]}`, true},
 		"both, untyped":  {`{"manifests":[],"config":{}}`, true},
 		"many manifests": {`{"manifests":[` + strings.Repeat("{},", 1_000_000) + `{}]}`, true},

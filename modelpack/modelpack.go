@@ -13,7 +13,6 @@
 package modelpack
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,8 +48,9 @@ const (
 // Registries stop at 4 MiB.
 const MaxManifestSize = 4 << 20
 
-// maxObjects bounds the JSON objects of a manifest. A layer has up to three.
-const maxObjects = 30_000
+// maxValues bounds the JSON values of a manifest or a config: decoding takes far
+// more memory than the text. A layer has about eight.
+const maxValues = 100_000
 
 // Shapes of the spec under shorter names.
 type (
@@ -135,13 +135,29 @@ func unmarshal(what string, data []byte, v any) error {
 	if len(data) > MaxManifestSize {
 		return fmt.Errorf("%s of %d bytes: %w", what, len(data), blob.ErrHostile)
 	}
-	if n := bytes.Count(data, []byte("{")); n > maxObjects {
-		return fmt.Errorf("%s of %d objects: %w", what, n, blob.ErrHostile)
+	if n := countValues(data); n > maxValues {
+		return fmt.Errorf("%s of %d values: %w", what, n, blob.ErrHostile)
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("parsing %s: %w", what, err)
+		return fmt.Errorf("parsing %s: %w: %w", what, err, blob.ErrHostile)
 	}
 	return nil
+}
+
+// countValues is about how many values JSON text has.
+func countValues(data []byte) (n int) {
+	inString := false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case !inString && (c == ',' || c == '{' || c == '['):
+			n++
+		}
+	}
+	return n
 }
 
 func newModel(m ocispec.Manifest) (*Artifact, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -26,9 +27,18 @@ const (
 // with it.
 func CheckPath(path string) error {
 	if err := checkPath(path); err != nil {
-		return fmt.Errorf("path %q: %w", path, err)
+		return fmt.Errorf("path %s: %w", quote(path), err)
 	}
 	return nil
+}
+
+// quote is path for an error: all of it, unless nobody would read that much.
+func quote(path string) string {
+	const most = 300
+	if len(path) <= most {
+		return strconv.Quote(path)
+	}
+	return strconv.Quote(path[:most]) + "…"
 }
 
 func checkPath(path string) error {

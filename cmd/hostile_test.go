@@ -39,6 +39,14 @@ func TestDiffIDs(t *testing.T) {
 	}
 }
 
+// TestHostileImages is the same for plain images.
+func TestHostileImages(t *testing.T) {
+	a := newArena(t)
+	for _, c := range hostile.ImageCases() {
+		t.Run(c.Name, func(t *testing.T) { a.run(t, c) })
+	}
+}
+
 // TestHostileCrowds is the same for artifacts that take their time: what that
 // allocates in all does not count.
 func TestHostileCrowds(t *testing.T) {

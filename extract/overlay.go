@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/tareml/tare/modelpack"
 )
 
 // The names by which a layer of an image removes what those below it hold.
@@ -85,7 +87,11 @@ func (o *overlay) whiteout(name, parent, base string, dir bool) error {
 	case target == "" || target == "." || target == ".." || strings.HasPrefix(target, whiteoutPrefix):
 		return fmt.Errorf("the whiteout %q names nothing that could be removed", name)
 	}
-	return o.mark(path.Join(parent, target), isRemoved)
+	removed := path.Join(parent, target)
+	if err := modelpack.CheckPath(removed); err != nil {
+		return fmt.Errorf("the whiteout %q: %w", name, err)
+	}
+	return o.mark(removed, isRemoved)
 }
 
 // add notes a file or a directory.

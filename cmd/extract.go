@@ -240,7 +240,7 @@ func (a *app) extract(ctx context.Context, cmd *cobra.Command, models []extract.
 		layers += len(m.Layers)
 	}
 	reporter := a.reporter(cmd)
-	opts.Observer = beating{reporter, h}
+	opts.Observer = watcher{reporter, h, func() { note(cmd, "waiting for another tare that works on %s", dir) }}
 	err = reporter.During("extracting", size, layers, func() (err error) {
 		result, err = extract.Extract(ctx, models, dir, opts)
 		return err
@@ -249,6 +249,26 @@ func (a *app) extract(ctx context.Context, cmd *cobra.Command, models []extract.
 		err = resumable(err, "no file has changed; what came so far is kept in "+filepath.Join(dir, modelpack.StateDir)+": the same command goes on from there")
 	}
 	return result, err
+}
+
+// watcher is an observer of whose reports the health is told too, if there is
+// one, and people, if there is nothing to do but wait.
+type watcher struct {
+	extract.Observer
+	health  *health
+	waiting func()
+}
+
+// Observe implements [extract.Observer].
+func (w watcher) Observe(phase, path string, safe, skipped, resumed int64) {
+	if w.health != nil {
+		w.health.beat()
+	}
+	if phase == extract.PhaseWaiting {
+		w.waiting()
+		return
+	}
+	w.Observer.Observe(phase, path, safe, skipped, resumed)
 }
 
 // arguments tells references from the directory, and finds bad flags before the

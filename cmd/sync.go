@@ -343,18 +343,3 @@ func (m *followed) pinned(ctx context.Context, version digest.Digest) (extract.M
 	}
 	return f.model(m.target), nil
 }
-
-// beating is an observer of whose reports the health is told too, if there is
-// one.
-type beating struct {
-	extract.Observer
-	health *health
-}
-
-// Observe implements [extract.Observer].
-func (b beating) Observe(phase, path string, safe, skipped, resumed int64) {
-	if b.health != nil {
-		b.health.beat()
-	}
-	b.Observer.Observe(phase, path, safe, skipped, resumed)
-}

@@ -77,7 +77,7 @@ func (d *destination) acquire(ctx context.Context, o Observer) (err error) {
 		path := filepath.Join(d.dir, filepath.FromSlash(lockName))
 		d.lock, err = filelock.TryAcquire(path, filelock.Exclusive)
 		if errors.Is(err, filelock.ErrLocked) {
-			observe(o, "waiting", d.dir, 0, 0, 0)
+			observe(o, PhaseWaiting, d.dir, 0, 0, 0)
 			d.lock, err = filelock.Acquire(ctx.Err, path, filelock.Exclusive)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {

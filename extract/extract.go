@@ -67,9 +67,14 @@ type Source interface {
 	Fill(ctx context.Context, desc ocispec.Descriptor, sink blob.Sink, report func(safe, resumed int64)) (blob.Proof, error)
 }
 
-// Observer is told how an extraction gets on, from several goroutines at once:
-// phase "data" while bytes of the layer for path are staged, "done" when the
-// layer is complete, "waiting" when another run works on the destination. The
+// Phases that an [Observer] sees.
+const (
+	PhaseData    = "data"    // bytes of the layer for path were staged
+	PhaseDone    = "done"    // the layer is complete
+	PhaseWaiting = "waiting" // another run works on the destination
+)
+
+// Observer is told how an extraction gets on, from several goroutines at once. The
 // numbers are bytes of layers since the last call; skipped ones did not have to
 // be read.
 type Observer interface {

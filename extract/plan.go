@@ -104,7 +104,7 @@ func (x *extraction) index() {
 
 // vouches says whether the content of an earlier run's files did not get lost
 // in a crash.
-func (x *extraction) vouches(m *installed) bool { return m.Host == "" || m.Host == x.host }
+func (x *extraction) vouches(m *installed) bool { return m.safe(x.host) }
 
 // plan makes the jobs, and says what each file would need. It changes nothing.
 func (x *extraction) plan(models []Model) error {

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -304,7 +305,7 @@ func (x *extraction) inventory(models []Model) ([]installed, *Result, error) {
 		m := &models[i]
 		now[i] = installed{Repository: m.Repository, Subdir: m.Subdir, Digest: m.Digest, Filter: x.o.Filter.String()}
 		if x.o.NoSync {
-			now[i].Host = x.host
+			now[i].Host = cmp.Or(x.host, "unknown")
 		}
 		seen := make(map[string]bool)
 		for _, j := range x.jobs {

@@ -131,8 +131,8 @@ func (x *extraction) reuseFrom(ctx context.Context, i int, j *job, s source) err
 	}
 	j.reused = true
 	x.add(j, &staged{name: temp, path: j.path, size: j.size, exec: s.Executable})
-	observe(x.o.Observer, "data", j.name(), 0, j.bytes(), 0)
-	observe(x.o.Observer, "done", j.name(), 0, 0, 0)
+	observe(x.o.Observer, PhaseData, j.name(), 0, j.bytes(), 0)
+	observe(x.o.Observer, PhaseDone, j.name(), 0, 0, 0)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/modelpack"
 )
 
@@ -110,8 +111,8 @@ func (x *extraction) claimKept() error {
 			}
 		}
 		if j.done() {
-			observe(x.o.Observer, "data", j.name(), 0, j.bytes(), 0)
-			observe(x.o.Observer, "done", j.name(), 0, 0, 0)
+			observe(x.o.Observer, PhaseData, j.name(), 0, j.bytes(), 0)
+			observe(x.o.Observer, PhaseDone, j.name(), 0, 0, 0)
 		}
 	}
 	return nil
@@ -132,7 +133,7 @@ func (x *extraction) stageAll(ctx context.Context) error {
 			if err := x.stage(ctx, i, j); err != nil {
 				return err
 			}
-			observe(x.o.Observer, "done", j.name(), 0, 0, 0)
+			observe(x.o.Observer, PhaseDone, j.name(), 0, 0, 0)
 			return nil
 		})
 	}
@@ -164,7 +165,7 @@ func Plan(models []Model, dir string, o Options) ([]Step, error) {
 	if err := check(models, o); err != nil {
 		return nil, err
 	}
-	x := newExtraction(&destination{dir: dir}, o)
+	x := newExtraction(&destination{dir: dir, host: disk.HostID()}, o)
 	if err := x.look(models); err != nil {
 		return nil, err
 	}

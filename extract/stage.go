@@ -63,7 +63,7 @@ func (x *extraction) stageFile(ctx context.Context, prefix string, j *job) (err 
 	defer func() { err = errors.Join(err, p.Close()) }()
 	sink := &fileSink{Partial: p, head: headerLength(j.layer, j.size), size: j.size, all: j.layer.Size}
 	proof, err := j.model.Source.Fill(ctx, j.layer.Descriptor, sink, func(safe, resumed int64) {
-		observe(x.o.Observer, "data", j.name(), safe, 0, resumed)
+		observe(x.o.Observer, PhaseData, j.name(), safe, 0, resumed)
 	})
 	if err == nil {
 		err = proof.Covers(j.layer.Descriptor)
@@ -222,14 +222,14 @@ func (r *observedReader) Read(p []byte) (int, error) {
 	}
 	r.n += int64(n)
 	if n > 0 {
-		observe(r.o, "data", r.path, int64(n), 0, 0)
+		observe(r.o, PhaseData, r.path, int64(n), 0, 0)
 	}
 	return n, err
 }
 
 // takeBack takes back what was reported.
 func (r *observedReader) takeBack() {
-	observe(r.o, "data", r.path, -r.n, 0, 0)
+	observe(r.o, PhaseData, r.path, -r.n, 0, 0)
 	r.n = 0
 }
 

@@ -273,11 +273,14 @@ func Installed(dir string, atomic bool) ([]Version, error) {
 		if name != "" {
 			v.Release = r.base()
 		}
-		v.Intact = (m.Host == "" || m.Host == host) && m.intact(root, r.base())
+		v.Intact = m.safe(host) && m.intact(root, r.base())
 		versions = append(versions, v)
 	}
 	return versions, nil
 }
+
+// safe says whether no crash can have taken what was written.
+func (i *installed) safe(host string) bool { return i.Host == "" || i.Host == host }
 
 // intact says whether all files are as they were written.
 func (i *installed) intact(root *os.Root, base string) bool {

@@ -51,7 +51,6 @@ type stager struct {
 	size    int64              // of that file
 	left    int64              // bytes that the layer's files may still have
 	files   []*staged          // what was staged
-	claimed []string           // paths
 	byName  map[string]*staged // to be linked to
 }
 
@@ -88,8 +87,8 @@ func (s *stager) single() bool { return s.job.single() && s.layer.Format != mode
 func (s *stager) discard() {
 	for _, f := range s.files {
 		s.x.root.Remove(f.name)
+		s.x.unclaim(f.path)
 	}
-	s.x.unclaim(s.claimed)
 }
 
 // explain says what an error in a layer means: the destination's own errors and
@@ -305,7 +304,6 @@ func (s *stager) stage(name string) (*staged, error) {
 	if err := s.x.claim(f.path, false); err != nil {
 		return nil, err
 	}
-	s.claimed = append(s.claimed, f.path)
 	s.files = append(s.files, f)
 	s.byName[name] = f
 	return f, nil

@@ -222,7 +222,12 @@ func (x *extraction) lstat(name string) (fs.FileInfo, error) {
 }
 
 // at is where a file of the release is.
-func (x *extraction) at(name string) string { return path.Join(x.base, name) }
+func (x *extraction) at(name string) string {
+	if x.base == "." {
+		return name
+	}
+	return path.Join(x.base, name)
+}
 
 // planFile looks at what stands where the file is to go.
 func (x *extraction) planFile(j *job) error {

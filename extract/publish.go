@@ -155,15 +155,13 @@ func (x *extraction) remove(e entry, i int) error {
 	}
 	x.moved = true
 	x.removed++
-	x.undo = append(x.undo, func() error { return x.root.Rename(old, x.at(e.Path)) })
+	x.undo = append(x.undo, undo{old, x.at(e.Path)})
 	for dir := path.Dir(e.Path); dir != "."; dir = path.Dir(dir) {
 		info, err := x.root.Lstat(x.at(dir))
 		if err != nil || !info.IsDir() || x.root.Remove(x.at(dir)) != nil {
 			break
 		}
-		x.undo = append(x.undo, func() error {
-			return errors.Join(x.root.Mkdir(x.at(dir), 0o755), x.root.Chmod(x.at(dir), info.Mode().Perm()))
-		})
+		x.undo = append(x.undo, undo{to: x.at(dir)})
 	}
 	return nil
 }
@@ -192,7 +190,7 @@ func (x *extraction) mkdir(dir string) error {
 		return err
 	}
 	x.moved = true
-	x.undo = append(x.undo, func() error { x.root.Remove(x.at(dir)); return nil })
+	x.undo = append(x.undo, undo{from: x.at(dir)})
 	return x.dressDir(x.at(dir))
 }
 
@@ -209,32 +207,60 @@ func (x *extraction) place(f *staged) error {
 	if err := x.mkdir(path.Dir(f.path)); err != nil {
 		return err
 	}
-	old, target := f.name+".old", x.at(f.path)
-	if info, err := x.root.Lstat(target); err == nil && info.IsDir() {
-		return fmt.Errorf("%s is a directory there and a file in the artifact", f.path)
-	}
-	if err := x.root.Rename(target, old); err == nil {
-		x.undo = append(x.undo, func() error { return x.root.Rename(old, target) })
-		if f.absent && !x.o.Overwrite { // another name of a file of ours, or somebody was quick
-			return &ConflictError{Dir: x.dir, Paths: []string{f.path}}
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	target := x.at(f.path)
+	if err := x.makeWay(f, target); err != nil {
 		return err
 	}
 	if err := x.root.Rename(f.name, target); err != nil {
 		return err
 	}
 	x.moved = true
-	x.undo = append(x.undo, func() error { return x.root.Rename(target, f.name) })
+	x.undo = append(x.undo, undo{target, f.name})
 	return nil
+}
+
+// makeWay moves aside what stands in the place of f.
+func (x *extraction) makeWay(f *staged, target string) error {
+	info, err := x.root.Lstat(target)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory there and a file in the artifact", f.path)
+	case f.absent && !x.o.Overwrite: // another name of a file of ours, or somebody was quick
+		return &ConflictError{Dir: x.dir, Paths: []string{f.path}}
+	}
+	old := f.name + ".old"
+	if err := x.root.Rename(target, old); err != nil {
+		return err
+	}
+	x.undo = append(x.undo, undo{old, target})
+	return nil
+}
+
+// undo takes back one thing: the name of a file, from here to there, or a
+// directory that was made (no to) or removed (no from).
+type undo struct{ from, to string }
+
+func (x *extraction) back(u undo) error {
+	switch {
+	case u.to == "":
+		x.root.Remove(u.from)
+		return nil
+	case u.from == "":
+		return errors.Join(x.root.Mkdir(u.to, 0o755), x.dressDir(u.to))
+	}
+	return x.root.Rename(u.from, u.to)
 }
 
 // takeBack undoes what was published, the last first. If that fails too, what
 // was there before is kept, and the error says where.
 func (x *extraction) takeBack(cause error) error {
 	var failed error
-	for _, undo := range slices.Backward(x.undo) {
-		failed = errors.Join(failed, undo())
+	for _, u := range slices.Backward(x.undo) {
+		failed = errors.Join(failed, x.back(u))
 	}
 	if failed == nil {
 		if x.state.Releases != nil {
@@ -421,7 +447,7 @@ func (x *extraction) settleFile(ctx context.Context, f *staged) (fresh bool, err
 		return true, nil // which may be gone by then
 	}
 	if f.link == "" && info.Mode().IsRegular() && info.Size() == f.size && !f.job.other {
-		same, err := sameContent(ctx, x.root, f.name, x.at(f.path))
+		same, err := x.sameContent(ctx, f.name, x.at(f.path))
 		if err != nil {
 			return false, err
 		}
@@ -462,24 +488,26 @@ func (x *extraction) trim(f *staged) error {
 }
 
 // sameContent compares two files of one size.
-func sameContent(ctx context.Context, root *os.Root, a, b string) (bool, error) {
-	fa, err := root.Open(a)
+func (x *extraction) sameContent(ctx context.Context, a, b string) (bool, error) {
+	fa, err := x.root.Open(a)
 	if err != nil {
 		return false, err
 	}
 	defer fa.Close()
-	fb, err := root.Open(b)
+	fb, err := x.root.Open(b)
 	if err != nil {
 		return false, err
 	}
 	defer fb.Close()
-	bufA, bufB := make([]byte, copyBuffer), make([]byte, copyBuffer)
+	bufA, bufB := x.buffers.Get().(*[copyBuffer]byte), x.buffers.Get().(*[copyBuffer]byte)
+	defer x.buffers.Put(bufA)
+	defer x.buffers.Put(bufB)
 	for {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		n, errA := io.ReadFull(fa, bufA)
-		m, errB := io.ReadFull(fb, bufB)
+		n, errA := io.ReadFull(fa, bufA[:])
+		m, errB := io.ReadFull(fb, bufB[:])
 		switch {
 		case !bytes.Equal(bufA[:n], bufB[:m]):
 			return false, nil

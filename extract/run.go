@@ -35,7 +35,7 @@ type extraction struct {
 	kinds     map[string]bool // paths taken so far; true is a directory
 	names     int             // bytes in paths
 
-	undo    []func() error // what to do if publishing fails half way
+	undo    []undo // if publishing fails half way
 	removed int
 	moved   bool // something got or lost its name
 
@@ -91,6 +91,9 @@ func (x *extraction) update(ctx context.Context, models []Model) ([]installed, *
 	}
 	if err := x.stageAll(ctx); err != nil {
 		return nil, nil, err
+	}
+	if !x.o.Filter.All() && len(x.taken()) == 0 {
+		return nil, nil, errNothing
 	}
 	return x.publish(ctx, models)
 }

@@ -93,7 +93,7 @@ func extracting(l modelpack.Layer, err error) error {
 // stageAgain reads a layer that is not laid out as was guessed once more, from
 // the sink, in order.
 func (x *extraction) stageAgain(ctx context.Context, prefix string, j *job, sink *fileSink) error {
-	x.unclaim([]string{j.path})
+	x.unclaim(j.path)
 	s := &stager{x: x, job: j, layer: j.layer, prefix: prefix}
 	r := &observedReader{ctx: ctx, r: io.NewSectionReader(sink, 0, sink.all), path: j.name()}
 	if err := s.readAll(r); err != nil {
@@ -276,15 +276,11 @@ func (x *extraction) key(name string) string {
 	return name
 }
 
-// unclaim takes back the claims of a layer that has to be read again.
-func (x *extraction) unclaim(names []string) {
+// unclaim takes back the claim of a file whose layer has to be read again.
+func (x *extraction) unclaim(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, name := range names {
-		if isDir := x.kinds[x.key(name)]; !isDir {
-			delete(x.kinds, x.key(name))
-		}
-	}
+	delete(x.kinds, x.key(name))
 }
 
 // isLocal knows the errors of files on this machine.

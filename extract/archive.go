@@ -2,6 +2,7 @@ package extract
 
 import (
 	"archive/tar"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -51,14 +52,32 @@ type stager struct {
 	size    int64              // of that file
 	left    int64              // bytes that the layer's files may still have
 	files   []*staged          // what was staged
+	claimed []string           // paths
+	dirs    []string           // those of them that are directories of their own
 	byName  map[string]*staged // to be linked to
+
+	skipped map[string]string // files that were left out, by all their names
+	missing map[string]bool   // those of them that others are links to
+	extra   map[string]bool   // those to stage for that: missing in the first attempt
+	names   int               // bytes in the keys of skipped
+	hidden  []*staged         // what was staged for nothing but links to it
 }
+
+// errMissing says that a layer has to be read again, since files that were left
+// out are needed.
+var errMissing = errors.New("links to files that were left out")
 
 // readAll stages the layer's files and reads what follows them: it counts for
 // the digest too.
 func (s *stager) readAll(r io.Reader) error {
-	s.byName = make(map[string]*staged)
+	s.byName, s.skipped, s.missing = make(map[string]*staged), make(map[string]string), make(map[string]bool)
 	if err := s.read(r); err != nil {
+		return err
+	}
+	if len(s.missing) > 0 {
+		return errMissing
+	}
+	if err := s.discardHidden(); err != nil {
 		return err
 	}
 	if err := drain(r); err != nil {
@@ -85,10 +104,23 @@ func (s *stager) single() bool { return s.job.single() && s.layer.Format != mode
 
 // discard removes what was staged, for the layer to be read again.
 func (s *stager) discard() {
+	s.discardHidden()
 	for _, f := range s.files {
 		s.x.root.Remove(f.name)
 		s.x.unclaim(f.path)
 	}
+	s.x.unclaim(s.claimed...)
+}
+
+// discardHidden removes what was staged to be linked to. The links stay.
+func (s *stager) discardHidden() error {
+	for _, f := range s.hidden {
+		if err := s.x.root.Remove(f.name); err != nil {
+			return err
+		}
+	}
+	s.hidden = nil
+	return nil
 }
 
 // explain says what an error in a layer means: the destination's own errors and
@@ -150,7 +182,7 @@ func (s *stager) inflated(r io.Reader) error {
 	if m := s.layer.Metadata; m != nil {
 		limit = max(limit, m.Size)
 	}
-	r = &limitedReader{r, add(limit, maxHeaders)}
+	r = &limitedReader{r, add(limit, headerRoom(s.layer.Size))}
 	if s.layer.DiffID == "" {
 		return s.content(r, limit)
 	}
@@ -184,6 +216,12 @@ const unknownSize = -1
 // executable says whether the manifest has the layer's file executable.
 func (s *stager) executable() bool {
 	return s.layer.Metadata != nil && s.layer.Metadata.Mode&0o111 != 0
+}
+
+// headerRoom is how much headers may add to what size compressed bytes become: an
+// entry takes some of them, however well it is compressed.
+func headerRoom(size int64) int64 {
+	return min(maxHeaders, 1<<20+2*maxRatio*min(size, maxHeaders))
 }
 
 // limitedReader ends in an error after left bytes.
@@ -253,7 +291,11 @@ func (s *stager) entry(h *tar.Header, r io.Reader) error {
 		name = s.layer.Path // attached under another directory than it was packed in
 	}
 	if s.overlay != nil {
-		if visible, err := s.overlay.entry(name, h.Typeflag == tar.TypeDir); err != nil || !visible {
+		visible, err := s.overlay.entry(name, h.Typeflag == tar.TypeDir)
+		if err == nil && !visible && h.Typeflag == tar.TypeReg && h.Size <= s.left {
+			return s.skip(name, r, h)
+		}
+		if err != nil || !visible {
 			return err
 		}
 	}
@@ -294,7 +336,12 @@ func (s *stager) directory(name string) error {
 	if !s.x.o.Filter.All() {
 		return nil
 	}
-	return s.x.claim(path.Join(s.job.model.Subdir, name), true)
+	dir := path.Join(s.job.model.Subdir, name)
+	if err := s.x.claim(dir, true); err != nil {
+		return err
+	}
+	s.claimed, s.dirs = append(s.claimed, dir), append(s.dirs, dir)
+	return nil
 }
 
 // stage gives a name to what is about to be staged: its path is claimed, and it
@@ -324,7 +371,7 @@ func (s *stager) file(name string, r io.Reader, size int64, executable bool, whe
 	s.entries = max(s.entries, 1)
 	s.last, s.size = name, size
 	if !s.takes(name) {
-		return nil
+		return s.skip(name, r, &tar.Header{Size: size, Mode: modelpack.Mode(executable), ModTime: when})
 	}
 	f, err := s.stage(name)
 	if err != nil {
@@ -343,6 +390,22 @@ func (s *stager) file(name string, r io.Reader, size int64, executable bool, whe
 	}
 	s.size = f.size
 	return nil
+}
+
+// skip leaves a file out, unless it is known that links to it are wanted.
+func (s *stager) skip(name string, r io.Reader, h *tar.Header) error {
+	if !s.extra[name] {
+		if s.names += len(name); s.names <= maxNames {
+			s.skipped[name] = name
+		}
+		return nil
+	}
+	f := &staged{name: fmt.Sprintf("%s-hidden-%d", s.prefix, len(s.hidden)), size: h.Size, exec: h.Mode&0o111 != 0}
+	s.hidden = append(s.hidden, f)
+	s.byName[name] = f
+	var err error
+	f.size, err = s.x.write(f.name, io.LimitReader(r, h.Size), f.exec, h.ModTime)
+	return err
 }
 
 // symlink stages a symbolic link, which must not lead out of the directory that
@@ -399,14 +462,28 @@ func checkTarget(name, target string) error {
 
 // hardLink stages another name of a file that came before in the same layer.
 func (s *stager) hardLink(name string, h *tar.Header) error {
-	if !s.takes(name) {
-		return nil
-	}
 	linked := *h
 	linked.Name = h.Linkname
-	target, ok := s.byName[s.inDir(entryName(&linked))]
-	if !ok {
+	linkname := s.inDir(entryName(&linked))
+	target, ok := s.byName[linkname]
+	original, skipped := s.skipped[linkname]
+	switch {
+	case !s.takes(name) && ok:
+		s.byName[name] = target
+		return nil
+	case !s.takes(name):
+		s.skipped[name] = cmp.Or(original, name)
+		return nil
+	case skipped:
+		s.missing[original] = true
+		return nil
+	case !ok:
 		return fmt.Errorf("%q is a link to %.300q, which is no file before it", name, h.Linkname)
+	}
+	if target.link != "" { // which leads elsewhere from here
+		if err := checkTarget(name, target.link); err != nil {
+			return err
+		}
 	}
 	f, err := s.stage(name)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -38,7 +39,17 @@ type destination struct {
 
 // openDestination makes the directory if it is not there, and waits for its
 // lock.
-func openDestination(ctx context.Context, dir string, o Observer) (_ *destination, err error) {
+func openDestination(ctx context.Context, dir string, o Observer) (d *destination, err error) {
+	for range 100 {
+		d, err = tryDestination(ctx, dir, o)
+		if !errors.Is(err, fs.ErrNotExist) {
+			break // else whoever had made the directory has removed it
+		}
+	}
+	return d, err
+}
+
+func tryDestination(ctx context.Context, dir string, o Observer) (_ *destination, err error) {
 	d := &destination{dir: dir, host: disk.HostID()}
 	defer func() {
 		if err != nil {
@@ -168,7 +179,7 @@ func (d *destination) abandon() {
 
 // replace gives the file name new content, all of it or nothing.
 func (d *destination) replace(name string, data []byte, sync bool) (err error) {
-	temp := name + "." + rand.Text()
+	temp := stagingName + "/" + path.Base(name) + "-" + rand.Text() // which is swept after a crash
 	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err

@@ -186,7 +186,7 @@ func checkLayers(m Model, seen map[string]bool) error {
 		if err := l.Digest.Validate(); err != nil {
 			return fmt.Errorf("layer %d (%q): digest %q: %w: %w", i+1, l.Path, l.Digest, err, blob.ErrHostile)
 		}
-		if l.Path == "" && l.Format != modelpack.Raw || l.Path == "." {
+		if l.Format != modelpack.Raw && (l.Path == "" || l.Path == ".") {
 			continue
 		}
 		if err := modelpack.CheckPath(l.Path); err != nil {
@@ -217,7 +217,7 @@ func checkSize(l modelpack.Layer) error {
 // has one and how large it is.
 func declared(l modelpack.Layer) (size int64, ok bool) {
 	switch m := l.Metadata; {
-	case l.Path == "":
+	case l.Path == "", l.Path == ".":
 		return 0, false
 	case l.Format == modelpack.Raw:
 		return l.Size, true

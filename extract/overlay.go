@@ -76,6 +76,14 @@ func (o *overlay) nextLayer() {
 	clear(o.layer)
 }
 
+// restart forgets the layer that is being read, for it to be read again.
+func (o *overlay) restart() {
+	for name := range o.layer {
+		o.names -= len(name)
+	}
+	clear(o.layer)
+}
+
 // whiteout notes the removal of what lower layers hold.
 func (o *overlay) whiteout(name, parent, base string, dir bool) error {
 	target := strings.TrimPrefix(base, whiteoutPrefix)

@@ -43,6 +43,9 @@ func (j *job) single() bool { return j.path != "" }
 // done says whether nothing has to be moved.
 func (j *job) done() bool { return j.kept != nil }
 
+// hasFiles says whether the job has brought anything, or found it there.
+func (j *job) hasFiles() bool { return len(j.kept)+len(j.staged) > 0 }
+
 // bytes is how much there is to move.
 func (j *job) bytes() int64 {
 	n := j.layer.Size
@@ -70,7 +73,7 @@ type staged struct {
 	when   time.Time // the time in the artifact
 	cut    bool      // it is longer than size
 	absent bool      // nothing stood in its place
-	found  bool      // the same stood in its place, and was not ours
+	as     record    // what it is recorded as: pending, or as the same that stood in its place
 	job    *job
 }
 
@@ -79,12 +82,14 @@ type entry struct {
 	*record
 	model *installed
 	layer *layerFiles
+	older *entry // of the same model, from before a run that crashed
 }
 
 // index finds the records of a release by path, and those of all releases that
 // this boot can vouch for by layer.
 func (x *extraction) index() {
 	x.byPath = make(map[string]entry)
+	x.shared = make(map[string][]entry)
 	x.byLayer = make(map[digest.Digest][]source)
 	for i := range x.state.Releases {
 		r := &x.state.Releases[i]
@@ -92,7 +97,7 @@ func (x *extraction) index() {
 			model := &r.Models[m]
 			for l, f := range model.files {
 				if r.Name == x.release.Name {
-					x.byPath[f.Path] = entry{f, model, l}
+					x.note(entry{record: f, model: model, layer: l})
 				}
 				if x.vouches(model) && len(l.Files) == 1 && l.Whole {
 					x.byLayer[l.Digest] = append(x.byLayer[l.Digest], source{path.Join(r.base(), f.Path), *f})
@@ -100,6 +105,29 @@ func (x *extraction) index() {
 			}
 		}
 	}
+}
+
+// note notes a record of the release. A later one of the same model counts.
+func (x *extraction) note(e entry) {
+	switch other, taken := x.byPath[e.Path]; {
+	case taken && other.model != e.model:
+		x.shared[e.Path] = append(x.shared[e.Path], other)
+	case taken:
+		e.older = &other
+	}
+	x.byPath[e.Path] = e
+}
+
+// known is the record of a file: that of an earlier version of m, else that of
+// another model.
+func (x *extraction) known(m *Model, name string) (entry, bool) {
+	e, ok := x.byPath[name]
+	for _, other := range slices.Backward(x.shared[name]) {
+		if !e.model.is(m) {
+			e = other
+		}
+	}
+	return e, ok
 }
 
 // vouches says whether the content of an earlier run's files did not get lost
@@ -162,8 +190,10 @@ func (x *extraction) planImage(m *Model) {
 	old := x.earlier(m)
 	if old != nil && old.Digest == m.Digest && old.Filter == x.o.Filter.String() && x.vouches(old) && old.intact(x.root, x.release.base()) {
 		j.kept, j.unsynced = []record{}, old.Host != ""
-		for _, f := range old.files {
-			j.kept = append(j.kept, *f)
+		for l, f := range old.files {
+			if !l.Rest {
+				j.kept = append(j.kept, *f)
+			}
 		}
 	}
 }
@@ -187,7 +217,7 @@ func (x *extraction) wholeLayer(m *Model, l modelpack.Layer) (kept []record, uns
 	}
 	for i := range old.Layers {
 		layer := &old.Layers[i]
-		if layer.Digest != l.Digest || !layer.Whole && old.Filter != x.o.Filter.String() {
+		if layer.Digest != l.Digest || !layer.Whole && (layer.Rest || old.Filter != x.o.Filter.String()) {
 			continue
 		}
 		kept = []record{}
@@ -213,12 +243,31 @@ func within(m *Model, name string) string {
 	return name[len(m.Subdir)+1:]
 }
 
-// lstat looks at a file below the release.
+// lstat looks at a file below the release. What is behind a link is not there.
 func (x *extraction) lstat(name string) (fs.FileInfo, error) {
 	if x.root == nil {
 		return nil, fs.ErrNotExist
 	}
+	if err := x.goThrough(path.Dir(name)); err != nil {
+		return nil, err
+	}
 	return x.root.Lstat(x.at(name))
+}
+
+// goThrough makes sure that a directory is one, and is not behind a link.
+func (x *extraction) goThrough(dir string) error {
+	if dir == "." || x.passed[dir] {
+		return nil
+	}
+	if err := x.goThrough(path.Dir(dir)); err != nil {
+		return err
+	}
+	info, err := x.root.Lstat(x.at(dir))
+	if err == nil && !info.IsDir() {
+		err = errNotDir
+	}
+	x.passed[dir] = err == nil
+	return err
 }
 
 // at is where a file of the release is.
@@ -238,12 +287,14 @@ func (x *extraction) planFile(j *job) error {
 	if err != nil {
 		return err
 	}
-	old, known := x.byPath[j.path]
-	if known && old.layer.Digest == j.layer.Digest && x.vouches(old.model) && old.intact(info) {
-		j.kept, j.unsynced = []record{*old.record}, old.model.Host != ""
+	old, known := x.known(j.model, j.path)
+	j.ours = x.isOurs(old, j.model, info)
+	if known && old.layer.Digest == j.layer.Digest && old.Size == j.size && x.vouches(old.model) && old.intact(info) {
+		r := *old.record
+		r.Executable, r.Found = j.executable(r.Executable), !x.o.Atomic && (r.Found || !old.model.is(j.model))
+		j.kept, j.unsynced = []record{r}, old.model.Host != ""
 		return nil
 	}
-	j.ours = x.isOurs(old, j.model, info)
 	j.other = known && j.ours && x.vouches(old.model) && old.intact(info)
 	j.found = !j.other && info.Mode().IsRegular() && info.Size() == j.size
 	if !j.found && !j.ours && !info.IsDir() && !x.o.Overwrite {
@@ -252,10 +303,25 @@ func (x *extraction) planFile(j *job) error {
 	return nil
 }
 
-// isOurs says whether an earlier version of m put the file there.
-// Nobody else has any business in a release.
+// isOurs says whether an earlier version of m put the file there, and no other
+// model counts on it. Nobody else has any business in a release.
 func (x *extraction) isOurs(e entry, m *Model, info fs.FileInfo) bool {
-	return x.o.Atomic || e.record != nil && e.model.is(m) && !e.Found && (!e.Pending || disk.Identify(info).Ino == e.Inode)
+	if x.o.Atomic || e.record == nil || !e.model.is(m) || len(x.shared[e.Path]) > 0 {
+		return x.o.Atomic
+	}
+	if e.Pending && !e.isPending(info) {
+		return e.older != nil && x.isOurs(*e.older, m, info)
+	}
+	return !e.Found
+}
+
+// executable says whether the file of a layer is. Of a raw one, the manifest
+// says it and may change its mind; within the archive of others is what it was.
+func (j *job) executable(within bool) bool {
+	if m := j.layer.Metadata; j.layer.Format == modelpack.Raw {
+		return m != nil && m.Mode&0o111 != 0
+	}
+	return within
 }
 
 // examine reads the files that may be the right ones already, where a digest can

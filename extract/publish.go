@@ -32,6 +32,9 @@ func (x *extraction) publish(ctx context.Context, models []Model) (_ []installed
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := x.expect(fresh); err != nil {
+		return nil, nil, err
+	}
 	gone := x.gone(models, x.taken())
 	if err := x.intend(models, fresh); err != nil {
 		return nil, nil, err
@@ -104,10 +107,12 @@ func (x *extraction) gone(models []Model, taken map[string]bool) []entry {
 		for l, f := range old.files {
 			kind, _ := modelpack.ParseKind(l.Kind)
 			info, err := x.lstat(f.Path)
-			if err != nil || taken[f.Path] || f.Found || !f.intact(info) || !x.o.Filter.Takes(kind, within(&models[i], f.Path), "") {
+			if err != nil || taken[f.Path] || f.Found || len(x.shared[f.Path]) > 0 || !x.o.Filter.Takes(kind, within(&models[i], f.Path), "") {
 				continue
 			}
-			gone = append(gone, entry{f, old, l})
+			if f.intact(info) || f.Pending && f.isPending(info) {
+				gone = append(gone, entry{record: f, model: old, layer: l})
+			}
 		}
 	}
 	return gone
@@ -131,16 +136,7 @@ func (x *extraction) intend(models []Model, fresh []*staged) error {
 			if f.job.model != m {
 				continue
 			}
-			if old, known := x.byPath[f.path]; known && old.model.is(m) {
-				continue
-			}
-			info, err := x.root.Lstat(f.name)
-			if err != nil {
-				return err
-			}
-			next.Layers = append(next.Layers, layerFiles{Kind: f.job.layer.Kind.String(), Files: []record{{
-				Path: f.path, Inode: disk.Identify(info).Ino, Pending: true,
-			}}})
+			next.Layers = append(next.Layers, layerFiles{Kind: f.job.layer.Kind.String(), Files: []record{f.as}})
 		}
 		r = r.with([]installed{next})
 	}
@@ -149,6 +145,7 @@ func (x *extraction) intend(models []Model, fresh []*staged) error {
 
 // remove takes a file away, and directories that it leaves empty.
 func (x *extraction) remove(e entry, i int) error {
+	x.mayReturn(e.Path)
 	old := fmt.Sprintf("%s/gone-%d", stagingName, i)
 	if err := x.root.Rename(x.at(e.Path), old); err != nil {
 		return err
@@ -169,23 +166,27 @@ func (x *extraction) remove(e entry, i int) error {
 // mkdir makes a directory and those above it that are missing. The umask is not
 // the artifact's. Nothing is written through a link, whoever made it.
 func (x *extraction) mkdir(dir string) error {
-	if dir == "." {
+	if dir == "." || x.real[dir] {
 		return nil
-	}
-	info, err := x.root.Lstat(x.at(dir))
-	switch {
-	case err == nil && info.IsDir():
-		return nil
-	case err == nil && info.Mode().Type() == fs.ModeSymlink:
-		return fmt.Errorf("%s is a link there and a directory in the artifact", dir)
-	case err == nil:
-		return fmt.Errorf("%s is a file there and a directory in the artifact", dir)
-	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotDir):
-		return err
 	}
 	if err := x.mkdir(path.Dir(dir)); err != nil {
 		return err
 	}
+	info, err := x.root.Lstat(x.at(dir))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = x.makeDir(dir)
+	case err != nil:
+	case info.Mode().Type() == fs.ModeSymlink:
+		err = fmt.Errorf("%s is a link there and a directory in the artifact", dir)
+	case !info.IsDir():
+		err = fmt.Errorf("%s is a file there and a directory in the artifact", dir)
+	}
+	x.real[dir] = err == nil
+	return err
+}
+
+func (x *extraction) makeDir(dir string) error {
 	if err := x.root.Mkdir(x.at(dir), 0o755); err != nil {
 		return err
 	}
@@ -233,6 +234,7 @@ func (x *extraction) makeWay(f *staged, target string) error {
 		return &ConflictError{Dir: x.dir, Paths: []string{f.path}}
 	}
 	old := f.name + ".old"
+	x.mayReturn(f.path)
 	if err := x.root.Rename(target, old); err != nil {
 		return err
 	}
@@ -263,6 +265,7 @@ func (x *extraction) takeBack(cause error) error {
 		failed = errors.Join(failed, x.back(u))
 	}
 	if failed == nil {
+		x.recordReturned()
 		if x.state.Releases != nil {
 			return errors.Join(cause, x.state.save(x.destination, !x.o.NoSync))
 		}
@@ -275,28 +278,75 @@ func (x *extraction) takeBack(cause error) error {
 	return fmt.Errorf("%w; it could not be undone: what was there before is in %s: %w", cause, kept, failed)
 }
 
+// mayReturn notes the records of a file that is as it was written, and is about
+// to be moved out of the way.
+func (x *extraction) mayReturn(name string) {
+	info, err := x.lstat(name)
+	if err != nil {
+		return
+	}
+	for _, e := range append(x.shared[name], x.byPath[name]) {
+		for at := &e; at != nil && at.record != nil; at = at.older {
+			if at.intact(info) {
+				x.returned = append(x.returned, at.record)
+			}
+		}
+	}
+}
+
+// recordReturned has the records follow files that were moved away and back,
+// which changed their change times.
+func (x *extraction) recordReturned() {
+	if len(x.returned) > 0 {
+		time.Sleep(tick)
+	}
+	for _, r := range x.returned {
+		if info, err := x.lstat(r.Path); err == nil && r.isPending(info) {
+			*r = newRecord(*r, info)
+		}
+	}
+}
+
 // redress gives files that stay the mode and the owner that were asked for.
 func (x *extraction) redress() error {
 	for _, j := range x.jobs {
-		for _, r := range j.kept {
-			if r.Link != "" || r.Found {
-				continue
-			}
-			info, err := x.lstat(r.Path)
-			if err != nil {
+		for i := range j.kept {
+			if err := x.redressFile(&j.kept[i], j.unsynced); err != nil {
 				return err
-			}
-			changed, err := x.adjust(x.at(r.Path), info, fileModeFor(x.o.Mode, r.Executable))
-			if err != nil {
-				return err
-			}
-			x.moved = x.moved || changed
-			if j.unsynced && !x.o.NoSync {
-				if err := x.syncFile(x.at(r.Path)); err != nil {
-					return err
-				}
 			}
 		}
+		for _, f := range j.staged {
+			if f.as.Pending {
+				continue
+			}
+			if err := x.redressFile(&f.as, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (x *extraction) redressFile(r *record, unsynced bool) error {
+	if r.Link != "" {
+		return nil
+	}
+	info, err := x.lstat(r.Path)
+	if err != nil {
+		return err
+	}
+	if !r.Found {
+		changed, err := x.adjust(x.at(r.Path), info, fileModeFor(x.o.Mode, r.Executable))
+		if err != nil {
+			return err
+		}
+		x.moved = x.moved || changed
+		if after, err := x.lstat(r.Path); changed && err == nil && r.intact(info) {
+			*r = newRecord(*r, after)
+		}
+	}
+	if unsynced && !x.o.NoSync {
+		return x.syncFile(x.at(r.Path))
 	}
 	return nil
 }
@@ -323,6 +373,9 @@ func (x *extraction) adjust(name string, info fs.FileInfo, mode fs.FileMode) (ch
 	return changed, err
 }
 
+// unknownHost is no host's, where there is no telling them apart.
+const unknownHost = "unknown"
+
 // inventory describes what is there now.
 func (x *extraction) inventory(models []Model) ([]installed, *Result, error) {
 	r := &Result{Removed: x.removed}
@@ -331,7 +384,7 @@ func (x *extraction) inventory(models []Model) ([]installed, *Result, error) {
 		m := &models[i]
 		now[i] = installed{Repository: m.Repository, Subdir: m.Subdir, Digest: m.Digest, Filter: x.o.Filter.String()}
 		if x.o.NoSync {
-			now[i].Host = cmp.Or(x.host, "unknown")
+			now[i].Host = cmp.Or(x.host, unknownHost)
 		}
 		seen := make(map[string]bool)
 		for _, j := range x.jobs {
@@ -353,14 +406,14 @@ func (x *extraction) count(j *job, now *installed, r *Result, seen map[string]bo
 		r.Moved += j.bytes()
 	}
 	l := layerFiles{Digest: j.layer.Digest, Kind: j.layer.Kind.String(), Whole: j.single() || j.layers == nil && x.o.Filter.All()}
-	note := func(next record) error {
-		info, err := x.lstat(next.Path)
+	note := func(was record) error {
+		info, err := x.lstat(was.Path)
 		if err != nil {
 			return err
 		}
-		seen[next.Path] = true
+		seen[was.Path] = true
 		r.Files, r.Bytes = r.Files+1, r.Bytes+info.Size()
-		l.Files = append(l.Files, newRecord(next, info))
+		l.Files = append(l.Files, was.confirm(info))
 		return nil
 	}
 	for _, kept := range j.kept {
@@ -369,7 +422,7 @@ func (x *extraction) count(j *job, now *installed, r *Result, seen map[string]bo
 		}
 	}
 	for _, f := range j.staged {
-		if err := note(record{Path: f.path, Link: f.link, Executable: f.exec, Found: f.found}); err != nil {
+		if err := note(f.as); err != nil {
 			return err
 		}
 	}
@@ -427,13 +480,28 @@ func (x *extraction) settle(ctx context.Context) ([]*staged, error) {
 	return fresh, x.conflict()
 }
 
-// settleFile says whether f has to move, and notes a conflict if it may not.
-func (x *extraction) settleFile(ctx context.Context, f *staged) (fresh bool, err error) {
-	if f.cut {
-		if err := x.trim(f); err != nil {
-			return false, err
+// expect makes files ready to get their names, and notes what they are.
+func (x *extraction) expect(fresh []*staged) error {
+	for _, f := range fresh {
+		if f.cut {
+			if err := x.trim(f); err != nil {
+				return fmt.Errorf("destination %s: %w", x.dir, err)
+			}
+		}
+		info, err := x.root.Lstat(f.name)
+		if err != nil {
+			return fmt.Errorf("destination %s: %w", x.dir, err)
+		}
+		f.as = record{
+			Path: f.path, Link: f.link, Executable: f.exec, Pending: true,
+			Size: info.Size(), Inode: disk.Identify(info).Ino, MTime: info.ModTime().UnixNano(),
 		}
 	}
+	return nil
+}
+
+// settleFile says whether f has to move, and notes a conflict if it may not.
+func (x *extraction) settleFile(ctx context.Context, f *staged) (fresh bool, err error) {
 	info, err := x.lstat(f.path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir) {
 		f.absent = true
@@ -442,25 +510,18 @@ func (x *extraction) settleFile(ctx context.Context, f *staged) (fresh bool, err
 	if err != nil {
 		return false, err
 	}
-	ours := x.isOurs(x.byPath[f.path], f.job.model, info)
 	if info.IsDir() {
 		return true, nil // which may be gone by then
 	}
-	if f.link == "" && info.Mode().IsRegular() && info.Size() == f.size && !f.job.other {
-		same, err := x.sameContent(ctx, f.name, x.at(f.path))
-		if err != nil {
-			return false, err
-		}
-		if same {
-			f.found = !ours
-			return false, nil
-		}
+	same, err := x.isThere(ctx, f, info)
+	if err != nil {
+		return false, err
 	}
-	if f.link != "" && info.Mode().Type() == fs.ModeSymlink {
-		if target, err := x.root.Readlink(x.at(f.path)); err == nil && target == f.link {
-			f.found = !ours
-			return false, nil
-		}
+	known, _ := x.known(f.job.model, f.path)
+	ours := x.isOurs(known, f.job.model, info)
+	if same {
+		f.as = newRecord(record{Path: f.path, Link: f.link, Executable: f.exec, Found: !ours}, info)
+		return false, nil
 	}
 	if !ours && !x.o.Overwrite {
 		x.conflicts = append(x.conflicts, f.path)
@@ -468,7 +529,26 @@ func (x *extraction) settleFile(ctx context.Context, f *staged) (fresh bool, err
 	return true, nil
 }
 
-// trim cuts off what is behind the file in a partial file.
+// isThere says whether the file of which info is, is the same as f, and did not
+// change meanwhile.
+func (x *extraction) isThere(ctx context.Context, f *staged, info fs.FileInfo) (bool, error) {
+	if f.link != "" {
+		target, err := x.root.Readlink(x.at(f.path))
+		return err == nil && target == f.link, nil
+	}
+	if !info.Mode().IsRegular() || info.Size() != f.size {
+		return false, nil
+	}
+	same, err := x.sameContent(ctx, f.name, x.at(f.path), f.size)
+	if err != nil || !same {
+		return false, err
+	}
+	after, err := x.lstat(f.path)
+	return err == nil && disk.Identify(info) == disk.Identify(after), err
+}
+
+// trim cuts off what is behind the file in a partial file, which cannot be gone
+// on from after that.
 func (x *extraction) trim(f *staged) error {
 	file, err := x.root.OpenFile(f.name, os.O_RDWR, 0)
 	if err != nil {
@@ -477,18 +557,15 @@ func (x *extraction) trim(f *staged) error {
 	info, err := file.Stat()
 	if err == nil && info.Size() != f.size {
 		err = file.Truncate(f.size)
-		if err == nil && x.o.RecordedTime {
-			err = x.root.Chtimes(f.name, f.when, f.when)
-		}
-		if err == nil && !x.o.NoSync {
-			err = file.Sync()
-		}
+	}
+	if err == nil {
+		err = x.dress(file, f.name, f.exec, f.when)
 	}
 	return errors.Join(err, file.Close())
 }
 
-// sameContent compares two files of one size.
-func (x *extraction) sameContent(ctx context.Context, a, b string) (bool, error) {
+// sameContent compares the first size bytes of two files.
+func (x *extraction) sameContent(ctx context.Context, a, b string, size int64) (bool, error) {
 	fa, err := x.root.Open(a)
 	if err != nil {
 		return false, err
@@ -499,6 +576,7 @@ func (x *extraction) sameContent(ctx context.Context, a, b string) (bool, error)
 		return false, err
 	}
 	defer fb.Close()
+	ra, rb := io.LimitReader(fa, size), io.LimitReader(fb, size)
 	bufA, bufB := x.buffers.Get().(*[copyBuffer]byte), x.buffers.Get().(*[copyBuffer]byte)
 	defer x.buffers.Put(bufA)
 	defer x.buffers.Put(bufB)
@@ -506,8 +584,8 @@ func (x *extraction) sameContent(ctx context.Context, a, b string) (bool, error)
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		n, errA := io.ReadFull(fa, bufA[:])
-		m, errB := io.ReadFull(fb, bufB[:])
+		n, errA := io.ReadFull(ra, bufA[:])
+		m, errB := io.ReadFull(rb, bufB[:])
 		switch {
 		case !bytes.Equal(bufA[:n], bufB[:m]):
 			return false, nil
@@ -545,8 +623,10 @@ func (x *extraction) inherit(m *Model, now *installed, seen map[string]bool) {
 			return seen[r.Path] || x.o.Filter.Takes(kind, within(m, r.Path), "")
 		})
 		if len(left) > 0 {
-			l.Whole, l.Files = l.Whole && len(left) == len(l.Files), left
+			l.Whole = l.Whole && len(left) == len(l.Files)
+			l.Rest, l.Files = !l.Whole, left
 			now.Layers = append(now.Layers, l)
+			now.Host = cmp.Or(old.Host, now.Host) // nobody made sure of these
 		}
 	}
 }

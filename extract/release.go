@@ -163,7 +163,7 @@ func (x *extraction) point() error {
 	if currentRelease(x.root) == x.release.Name {
 		return nil
 	}
-	temp := modelpack.StateDir + "/current-" + rand.Text()
+	temp := stagingName + "/current-" + rand.Text()
 	if err := x.root.Symlink(path.Join(releasesName, x.release.Name), temp); err != nil {
 		return err
 	}
@@ -207,20 +207,22 @@ func (x *extraction) prune(r *Result) error {
 // removeRelease returns how many files it removed.
 func (x *extraction) removeRelease(r *release) (removed int) {
 	base := r.base()
-	dirs := []string{base}
 	for m := range r.Models {
 		for _, f := range r.Models[m].files {
 			info, err := x.root.Lstat(path.Join(base, f.Path))
 			if err == nil && !f.Found && f.intact(info) && x.root.Remove(path.Join(base, f.Path)) == nil {
 				removed++
 			}
-			for dir := path.Dir(f.Path); dir != "."; dir = path.Dir(dir) {
-				dirs = append(dirs, path.Join(base, dir))
-			}
 		}
 	}
-	slices.Sort(dirs)
-	for _, dir := range slices.Backward(slices.Compact(dirs)) {
+	var dirs []string
+	fs.WalkDir(x.root.FS(), base, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, name)
+		}
+		return nil
+	})
+	for _, dir := range slices.Backward(dirs) {
 		x.root.Remove(dir) // if it is empty
 	}
 	return removed

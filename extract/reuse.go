@@ -1,6 +1,8 @@
 package extract
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,14 +50,17 @@ func (x *extraction) prove(ctx context.Context, j *job) (_ *record, proved bool,
 	}
 	exec := j.layer.Metadata != nil && j.layer.Metadata.Mode&0o111 != 0
 	layer, ok := asLayer(j.layer, f, j.size, exec)
-	if !ok {
-		return nil, false, nil
+	if err = blob.ErrMismatch; ok {
+		err = x.copyLayer(ctx, j.layer, layer, io.Discard)
 	}
-	switch err := x.copyLayer(ctx, j.layer, layer, io.Discard); {
-	case errors.Is(err, blob.ErrMismatch), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, j.layer.Format == modelpack.Raw, nil // other tools put another header before it
-	case err != nil:
-		return nil, false, err
+	if isOther(err) && j.layer.Format != modelpack.Raw {
+		if layer, exec, ok = x.foreignLayer(ctx, j, f); !ok {
+			return nil, false, ctx.Err()
+		}
+		err = x.copyLayer(ctx, j.layer, layer, io.Discard)
+	}
+	if err != nil {
+		return nil, isOther(err), ignoreOther(err)
 	}
 	after, err := f.Stat()
 	if err != nil || disk.Identify(before) != disk.Identify(after) {
@@ -63,6 +68,43 @@ func (x *extraction) prove(ctx context.Context, j *job) (_ *record, proved bool,
 	}
 	r := newRecord(record{Path: j.path, Executable: exec}, after)
 	return &r, true, nil
+}
+
+// foreignLayer is the layer that file would be with the header that its layer
+// has: other tools write other ones. Nothing says that it is the right one until
+// all of the layer proves to be.
+func (x *extraction) foreignLayer(ctx context.Context, j *job, file io.ReaderAt) (_ blob.Source, executable, ok bool) {
+	length := headerLength(j.layer, j.size)
+	if length < 0 || j.layer.Format != modelpack.Tar {
+		return nil, false, false
+	}
+	stream, err := j.model.Source.Fetch(ctx, j.layer.Descriptor)
+	if err != nil {
+		return nil, false, false
+	}
+	defer stream.Close()
+	header := make([]byte, length) // no more than maxHeader
+	if _, err := io.ReadFull(stream, header); err != nil {
+		return nil, false, false
+	}
+	h, err := tar.NewReader(bytes.NewReader(header)).Next()
+	trailer := j.layer.Size - length - j.size
+	if err != nil || entryName(h) != j.layer.Path || h.Size != j.size || trailer < 0 || trailer > maxTrailing {
+		return nil, false, false
+	}
+	return blob.NewLayer(header, file, j.size, make([]byte, trailer)), h.Mode&0o111 != 0, true
+}
+
+// isOther says that a file is not what it was taken for.
+func isOther(err error) bool {
+	return errors.Is(err, blob.ErrMismatch) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+func ignoreOther(err error) error {
+	if isOther(err) {
+		return nil
+	}
+	return err
 }
 
 // copyLayer copies a layer and hashes it. What it copied is not worth anything if
@@ -122,6 +164,9 @@ func (x *extraction) reuseFrom(ctx context.Context, i int, j *job, s source) err
 	}
 	temp := fmt.Sprintf("%s/%d-same", stagingName, i)
 	ok, err := x.copyOf(ctx, j, f, s.Executable, temp)
+	if after, serr := f.Stat(); ok && (serr != nil || !s.intact(after)) {
+		ok = false
+	}
 	if err != nil || !ok {
 		x.root.Remove(temp)
 		return err
@@ -130,7 +175,7 @@ func (x *extraction) reuseFrom(ctx context.Context, i int, j *job, s source) err
 		return hostile(j.layer, err)
 	}
 	j.reused = true
-	x.add(j, &staged{name: temp, path: j.path, size: j.size, exec: s.Executable})
+	x.add(j, &staged{name: temp, path: j.path, size: j.size, exec: j.executable(s.Executable)})
 	observe(x.o.Observer, PhaseData, j.name(), 0, j.bytes(), 0)
 	observe(x.o.Observer, PhaseDone, j.name(), 0, 0, 0)
 	return nil
@@ -152,13 +197,13 @@ func (x *extraction) copyOf(ctx context.Context, j *job, f *os.File, executable 
 			err = x.copyLayer(ctx, j.layer, layer, &middle{to, layer.Size() - j.size - trailerSize(j), j.size})
 		}
 	}
-	if errors.Is(err, blob.ErrMismatch) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if isOther(err) {
 		return false, nil // the disk lost it, and the source has it
 	}
 	if err != nil || !ok {
 		return false, err
 	}
-	return true, x.dress(to, temp, executable, recordedTime(j.layer))
+	return true, x.dress(to, temp, j.executable(executable), recordedTime(j.layer))
 }
 
 func trailerSize(j *job) int64 {

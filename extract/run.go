@@ -25,6 +25,7 @@ type extraction struct {
 	release release // that is written to, as it was
 	base    string  // where it is, for now
 	byPath  map[string]entry
+	shared  map[string][]entry // of files that several models count on, those not in byPath
 	byLayer map[digest.Digest][]source
 
 	jobs []*job
@@ -32,12 +33,15 @@ type extraction struct {
 	mu        sync.Mutex
 	conflicts []string
 	dirs      []string
-	kinds     map[string]bool // paths taken so far; true is a directory
+	passed    map[string]bool // directories that were gone through
+	kinds     map[string]int  // paths taken so far: isTaken, or by how many a directory is needed
 	names     int             // bytes in paths
 
-	undo    []undo // if publishing fails half way
-	removed int
-	moved   bool // something got or lost its name
+	undo     []undo          // if publishing fails half way
+	returned []*record       // of files that are back then
+	real     map[string]bool // directories that are no links
+	removed  int
+	moved    bool // something got or lost its name
 
 	buffers sync.Pool // of *[copyBuffer]byte
 }
@@ -46,7 +50,7 @@ type extraction struct {
 const copyBuffer = 1 << 20
 
 func newExtraction(d *destination, o Options) *extraction {
-	x := &extraction{destination: d, o: o, base: ".", kinds: make(map[string]bool), state: &state{Version: stateVersion}}
+	x := &extraction{destination: d, o: o, base: ".", kinds: make(map[string]int), real: make(map[string]bool), passed: make(map[string]bool), state: &state{Version: stateVersion}}
 	x.buffers.New = func() any { return new([copyBuffer]byte) }
 	return x
 }
@@ -92,7 +96,7 @@ func (x *extraction) update(ctx context.Context, models []Model) ([]installed, *
 	if err := x.stageAll(ctx); err != nil {
 		return nil, nil, err
 	}
-	if !x.o.Filter.All() && len(x.taken()) == 0 {
+	if !x.o.Filter.All() && !slices.ContainsFunc(x.jobs, (*job).hasFiles) {
 		return nil, nil, errNothing
 	}
 	return x.publish(ctx, models)

@@ -56,6 +56,7 @@ func (x *extraction) stageFile(ctx context.Context, prefix string, j *job) (err 
 	if err := x.claim(j.path, false); err != nil {
 		return hostile(j.layer, err)
 	}
+	x.root.Chmod(j.partial(), 0o600) // an earlier run may have made it one that is only read
 	p, err := disk.OpenPartial(x.root, j.partial(), j.layer.Size, x.host)
 	if err != nil {
 		return extracting(j.layer, err)
@@ -75,8 +76,10 @@ func (x *extraction) stageFile(ctx context.Context, prefix string, j *job) (err 
 	if !ok {
 		return x.stageAgain(ctx, prefix, j, sink)
 	}
-	if err := x.dress(p.File, j.partial(), executable, recordedTime(j.layer)); err != nil {
-		return extracting(j.layer, err)
+	if !x.o.NoSync {
+		if err := p.Sync(); err != nil {
+			return extracting(j.layer, err)
+		}
 	}
 	x.add(j, &staged{name: j.partial(), path: j.path, size: j.size, exec: executable, when: recordedTime(j.layer), cut: true})
 	return nil
@@ -99,7 +102,7 @@ func (x *extraction) stageAgain(ctx context.Context, prefix string, j *job, sink
 	if err := s.readAll(r); err != nil {
 		return s.explain(err, r)
 	}
-	x.add(j, s.files...)
+	x.addAll(j, s)
 	return disk.RemovePartial(x.root, j.partial())
 }
 
@@ -116,7 +119,7 @@ func (x *extraction) stageStream(ctx context.Context, prefix string, j *job) err
 	if err != nil {
 		return err
 	}
-	x.add(j, s.files...)
+	x.addAll(j, s)
 	return nil
 }
 
@@ -124,20 +127,35 @@ func (x *extraction) stageStream(ctx context.Context, prefix string, j *job) err
 // so that the digest of all of it was checked when it returns. It leaves nothing
 // behind if it fails.
 func (x *extraction) readLayer(ctx context.Context, prefix string, j *job, l modelpack.Layer, over *overlay) (*stager, error) {
-	stream, err := j.model.Source.Fetch(ctx, l.Descriptor)
+	s := &stager{x: x, job: j, layer: l, prefix: prefix, overlay: over}
+	err := s.fetch(ctx)
+	if errors.Is(err, errMissing) {
+		if over != nil {
+			over.restart()
+		}
+		s = &stager{x: x, job: j, layer: l, prefix: prefix + "-linked", overlay: over, extra: s.missing}
+		err = s.fetch(ctx)
+	}
+	return s, err
+}
+
+// fetch reads the layer from where it comes from.
+func (s *stager) fetch(ctx context.Context) error {
+	stream, err := s.job.model.Source.Fetch(ctx, s.layer.Descriptor)
 	if err != nil {
-		return nil, extracting(l, err)
+		return extracting(s.layer, err)
 	}
 	defer stream.Close()
-	s := &stager{x: x, job: j, layer: l, prefix: prefix, overlay: over}
-	r := &observedReader{ctx: ctx, r: stream, path: j.name(), o: x.o.Observer}
+	r := &observedReader{ctx: ctx, r: stream, path: s.job.name(), o: s.x.o.Observer}
 	if err := s.readAll(r); err != nil {
-		err = s.explain(err, r)
+		if !errors.Is(err, errMissing) {
+			err = s.explain(err, r)
+		}
 		s.discard()
 		r.takeBack()
-		return nil, err
+		return err
 	}
-	return s, nil
+	return nil
 }
 
 // stageImage reads the layers of a plain image, the uppermost first, so that
@@ -149,7 +167,7 @@ func (x *extraction) stageImage(ctx context.Context, prefix string, j *job) erro
 		if err != nil {
 			return err
 		}
-		x.add(j, s.files...)
+		x.addAll(j, s)
 		over.nextLayer()
 	}
 	return nil
@@ -161,6 +179,14 @@ func (x *extraction) add(j *job, files ...*staged) {
 		f.job = j
 	}
 	j.staged = append(j.staged, files...)
+}
+
+// addAll notes what a stager that is done has staged.
+func (x *extraction) addAll(j *job, s *stager) {
+	x.add(j, s.files...)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.dirs = append(x.dirs, s.dirs...)
 }
 
 // write makes the file name of what r has, and says how much that was.
@@ -248,25 +274,27 @@ func (x *extraction) claim(name string, dir bool) error {
 	if x.names += len(name); len(x.kinds) >= maxEntries || x.names > maxNames {
 		return fmt.Errorf("more than %d files and directories, or %d bytes of names", maxEntries, maxNames)
 	}
-	if isDir, taken := x.kinds[x.key(name)]; taken && (!dir || !isDir) {
+	if n := x.kinds[x.key(name)]; n == isTaken || n > 0 && !dir {
 		return fmt.Errorf("the path %q is there twice", name)
 	}
 	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
-		isDir, taken := x.kinds[x.key(parent)]
-		if taken && !isDir {
+		if x.kinds[x.key(parent)] == isTaken {
 			return fmt.Errorf("%q is a file and a directory", parent)
 		}
-		if taken {
-			break
-		}
-		x.kinds[x.key(parent)] = true
 	}
-	x.kinds[x.key(name)] = dir
+	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
+		x.kinds[x.key(parent)]++
+	}
 	if dir {
-		x.dirs = append(x.dirs, name)
+		x.kinds[x.key(name)]++
+	} else {
+		x.kinds[x.key(name)] = isTaken
 	}
 	return nil
 }
+
+// isTaken marks the path of what is no directory.
+const isTaken = -1
 
 // key is the same for names that the file system takes for one.
 func (x *extraction) key(name string) string {
@@ -276,11 +304,20 @@ func (x *extraction) key(name string) string {
 	return name
 }
 
-// unclaim takes back the claim of a file whose layer has to be read again.
-func (x *extraction) unclaim(name string) {
+// unclaim takes back the claims of a layer that has to be read again.
+func (x *extraction) unclaim(names ...string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	delete(x.kinds, x.key(name))
+	for _, name := range names {
+		x.names -= len(name)
+		for ; name != "."; name = path.Dir(name) {
+			if key := x.key(name); x.kinds[key] > 1 {
+				x.kinds[key]--
+			} else {
+				delete(x.kinds, key)
+			}
+		}
+	}
 }
 
 // isLocal knows the errors of files on this machine.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -50,6 +51,7 @@ type layerFiles struct {
 	Digest digest.Digest `json:"digest"`
 	Kind   string        `json:"kind"`
 	Whole  bool          `json:"whole,omitempty"` // nothing of the layer was left out
+	Rest   bool          `json:"rest,omitempty"`  // only what a later run's filter left alone
 	Files  []record      `json:"files"`
 }
 
@@ -64,7 +66,7 @@ type record struct {
 	Link       string `json:"link,omitempty"`       // what a symbolic link points to
 	Executable bool   `json:"executable,omitempty"` // in the artifact
 	Found      bool   `json:"found,omitempty"`      // it was there before, with this content: not ours
-	Pending    bool   `json:"pending,omitempty"`    // it was about to be written: ours if it has the inode
+	Pending    bool   `json:"pending,omitempty"`    // it was about to be written: ours if it is there
 }
 
 // newRecord is r as the file is now.
@@ -82,9 +84,29 @@ func (r record) intact(info fs.FileInfo) bool {
 	if r.Pending || r.CTime == 0 {
 		return false
 	}
-	id := disk.Identify(info)
+	id, kind := disk.Identify(info), fs.FileMode(0)
+	if r.Link != "" {
+		kind = fs.ModeSymlink
+	}
 	return id.Known && id.Ino == r.Inode && id.CTime == r.CTime && id.MTime == r.MTime && info.Size() == r.Size &&
-		(r.Link == "") == info.Mode().IsRegular()
+		info.Mode().Type() == kind
+}
+
+// confirm is the record of a file that r says is there, as it is now. One that
+// somebody changed since is not to be trusted.
+func (r record) confirm(info fs.FileInfo) record {
+	ok := r.intact(info) || r.Pending && r.isPending(info)
+	r.Pending = false
+	if r = newRecord(r, info); !ok {
+		r.CTime = 0
+	}
+	return r
+}
+
+// isPending says whether the file is the one that was about to be written. Its
+// new name has changed its change time.
+func (r record) isPending(info fs.FileInfo) bool {
+	return disk.Identify(info).Ino == r.Inode && info.ModTime().UnixNano() == r.MTime && info.Size() == r.Size
 }
 
 // is says whether i is an earlier version of m.
@@ -138,8 +160,11 @@ func parseState(data []byte) (*state, error) {
 	if err := json.Unmarshal(data, &version); err != nil {
 		return nil, err
 	}
-	if version.Version != stateVersion {
+	if version.Version > stateVersion {
 		return nil, errNewerState
+	}
+	if version.Version != stateVersion {
+		return nil, fmt.Errorf("version %d", version.Version)
 	}
 	var s state
 	if err := json.Unmarshal(data, &s); err != nil {
@@ -156,20 +181,24 @@ func parseState(data []byte) (*state, error) {
 	return &s, nil
 }
 
+// dropBad drops what cannot be. What is left of a layer is not that layer.
 func (r *release) dropBad() {
 	for m := range r.Models {
-		for l := range r.Models[m].Layers {
-			layer := &r.Models[m].Layers[l]
-			var good []record
-			for _, f := range layer.Files {
-				if modelpack.CheckPath(f.Path) == nil && f.Size >= 0 {
-					good = append(good, f)
-				}
+		model := &r.Models[m]
+		for l := range model.Layers {
+			layer := &model.Layers[l]
+			good := slices.DeleteFunc(slices.Clone(layer.Files), func(f record) bool { return !model.mayHave(f) })
+			if len(good) < len(layer.Files) {
+				layer.Files, layer.Digest, layer.Whole, model.Digest = good, "", false, ""
 			}
-			layer.Whole = layer.Whole && len(good) == len(layer.Files)
-			layer.Files = good
 		}
 	}
+}
+
+// mayHave says whether a file can be one of the model's.
+func (i *installed) mayHave(f record) bool {
+	below := i.Subdir == "" || strings.HasPrefix(f.Path, i.Subdir+"/")
+	return below && modelpack.CheckPath(f.Path) == nil && f.Size >= 0
 }
 
 // save replaces the state of a destination.

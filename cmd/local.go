@@ -177,13 +177,13 @@ func parseContents(ref registry.Reference, desc ocispec.Descriptor, data []byte,
 	return &artifact{parsed, desc, data, named}, nil
 }
 
-// complete says whether all layers of an artifact are there, and protects them.
+// complete says whether all of an artifact is there, and protects it.
 func (v *view) complete(art *artifact) (bool, error) {
 	if err := v.rely(art.digests()...); err != nil {
 		return false, err
 	}
-	for _, l := range art.Layers {
-		src, err := v.Open(l.Descriptor)
+	for _, desc := range art.blobs() {
+		src, err := v.Open(desc)
 		if err != nil {
 			return false, nil
 		}

@@ -104,6 +104,9 @@ func (o *origins) close() {
 	if o.store != nil {
 		o.store.Close()
 	}
+	if o.client != nil {
+		o.client.Close()
+	}
 }
 
 // origin is an artifact and where its content comes from: a blob that the store

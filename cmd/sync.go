@@ -179,8 +179,11 @@ func (d *destination) options(ready follow.Record, log *syncLog) follow.Options 
 		Observer: observers{d.health, log},
 		Ready: func(v follow.Version) error {
 			d.health.isReady(v)
-			if ready == "" {
+			switch {
+			case ready == "":
 				return nil
+			case len(v) == 0:
+				return ready.Remove()
 			}
 			return ready.Save(v)
 		},

@@ -411,14 +411,15 @@ func (s *stager) skip(name string, r io.Reader, h *tar.Header) error {
 // symlink stages a symbolic link, which must not lead out of the directory that
 // the artifact is for.
 func (s *stager) symlink(name, target string) error {
+	if !s.takes(name) {
+		return nil
+	}
 	if s.overlay != nil && path.IsAbs(target) {
 		target = fromHere(name, target)
 	}
+	target = strings.TrimSuffix(strings.TrimPrefix(target, "./"), "/")
 	if err := checkTarget(name, target); err != nil {
 		return err
-	}
-	if !s.takes(name) {
-		return nil
 	}
 	f, err := s.stage(name)
 	if err != nil {

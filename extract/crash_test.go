@@ -93,7 +93,7 @@ func prepare(t *testing.T, x *extraction, m []Model) ([]*staged, []entry) {
 	t.Helper()
 	err := errors.Join(x.plan(m), x.examine(t.Context()), x.conflict(), x.claimKept())
 	x.sweep(x.isWanted)
-	err = errors.Join(err, x.reuse(t.Context()), x.reserve(), x.stageAll(t.Context()))
+	err = errors.Join(err, x.reuse(t.Context(), x.cloneOf), x.reserve(), x.reuse(t.Context(), x.copyOf), x.stageAll(t.Context()))
 	fresh, serr := x.settle(t.Context())
 	err = errors.Join(err, serr, x.expect(fresh))
 	gone := x.gone(m, x.taken())

@@ -35,6 +35,8 @@ type destination struct {
 	lock *filelock.Lock
 	made []string // directories on the way to it that are ours
 	fold bool     // File and file are one
+
+	keepStaging bool // what is staged could not be put back where it was
 }
 
 // openDestination makes the directory if it is not there, and waits for its
@@ -112,7 +114,7 @@ func (d *destination) makeState() error {
 }
 
 func (d *destination) openStaging() error {
-	if err := d.root.Mkdir(stagingName, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := d.root.Mkdir(stagingName, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	info, err := d.root.Lstat(stagingName)
@@ -151,7 +153,7 @@ func (d *destination) sweep(keep func(name string) bool) {
 // stays, unless there is no use in it.
 func (d *destination) close(err error) error {
 	useless := err == nil || errors.Is(err, blob.ErrHostile)
-	d.sweep(func(name string) bool { return !useless && strings.HasPrefix(name, partialPrefix) })
+	d.sweep(func(name string) bool { return d.keepStaging || !useless && strings.HasPrefix(name, partialPrefix) })
 	d.root.Remove(stagingName) // if it is empty
 	if _, statErr := d.root.Lstat(stateName); errors.Is(statErr, fs.ErrNotExist) {
 		d.abandon()
@@ -164,11 +166,13 @@ func (d *destination) close(err error) error {
 
 // abandon leaves nothing, as far as nothing is there.
 func (d *destination) abandon() {
+	if d.root != nil {
+		d.root.Remove(stagingName) // while it is ours
+	}
 	if d.lock != nil {
 		d.lock.Remove()
 	}
 	if d.root != nil {
-		d.root.Remove(stagingName)
 		d.root.Remove(modelpack.StateDir)
 		d.root.Close()
 	}

@@ -78,6 +78,9 @@ func (o *overlay) nextLayer() {
 
 // restart forgets the layer that is being read, for it to be read again.
 func (o *overlay) restart() {
+	if o == nil {
+		return
+	}
 	for name := range o.layer {
 		o.names -= len(name)
 	}

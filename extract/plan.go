@@ -183,6 +183,9 @@ func (x *extraction) planLayer(m *Model, l modelpack.Layer) error {
 // planImage looks at an image as a whole: what of a layer is seen depends on the
 // others.
 func (x *extraction) planImage(m *Model) {
+	if !x.o.Filter.TakesKind(m.Layers[0].Kind) {
+		return
+	}
 	layers := slices.Clone(m.Layers)
 	slices.Reverse(layers)
 	j := &job{model: m, layer: layers[0], layers: layers}

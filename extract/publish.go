@@ -152,13 +152,15 @@ func (x *extraction) remove(e entry, i int) error {
 	}
 	x.moved = true
 	x.removed++
-	x.undo = append(x.undo, undo{old, x.at(e.Path)})
+	x.undo = append(x.undo, undo{from: old, to: x.at(e.Path)})
+	x.lessened = append(x.lessened, path.Dir(e.Path))
 	for dir := path.Dir(e.Path); dir != "."; dir = path.Dir(dir) {
 		info, err := x.root.Lstat(x.at(dir))
 		if err != nil || !info.IsDir() || x.root.Remove(x.at(dir)) != nil {
 			break
 		}
-		x.undo = append(x.undo, undo{to: x.at(dir)})
+		x.undo = append(x.undo, undo{to: x.at(dir), mode: info.Mode().Perm()})
+		x.lessened = append(x.lessened, path.Dir(dir))
 	}
 	return nil
 }
@@ -216,7 +218,7 @@ func (x *extraction) place(f *staged) error {
 		return err
 	}
 	x.moved = true
-	x.undo = append(x.undo, undo{target, f.name})
+	x.undo = append(x.undo, undo{from: target, to: f.name})
 	return nil
 }
 
@@ -235,16 +237,23 @@ func (x *extraction) makeWay(f *staged, target string) error {
 	}
 	old := f.name + ".old"
 	x.mayReturn(f.path)
-	if err := x.root.Rename(target, old); err != nil {
-		return err
+	// A second name for it, where there can be one: a reader finds it, or what
+	// takes its place, and at no time nothing.
+	if x.root.Link(target, old) != nil {
+		if err := x.root.Rename(target, old); err != nil {
+			return err
+		}
 	}
-	x.undo = append(x.undo, undo{old, target})
+	x.undo = append(x.undo, undo{from: old, to: target})
 	return nil
 }
 
 // undo takes back one thing: the name of a file, from here to there, or a
 // directory that was made (no to) or removed (no from).
-type undo struct{ from, to string }
+type undo struct {
+	from, to string
+	mode     fs.FileMode // of a directory
+}
 
 func (x *extraction) back(u undo) error {
 	switch {
@@ -252,7 +261,7 @@ func (x *extraction) back(u undo) error {
 		x.root.Remove(u.from)
 		return nil
 	case u.from == "":
-		return errors.Join(x.root.Mkdir(u.to, 0o755), x.dressDir(u.to))
+		return errors.Join(x.root.Mkdir(u.to, 0o700), x.root.Chmod(u.to, u.mode))
 	}
 	return x.root.Rename(u.from, u.to)
 }
@@ -273,7 +282,7 @@ func (x *extraction) takeBack(cause error) error {
 	}
 	kept := modelpack.StateDir + "/kept-" + rand.Text()
 	if x.root.Rename(stagingName, kept) != nil {
-		kept = stagingName
+		kept, x.keepStaging = stagingName, true
 	}
 	return fmt.Errorf("%w; it could not be undone: what was there before is in %s: %w", cause, kept, failed)
 }
@@ -435,7 +444,7 @@ func (x *extraction) syncDirs(now []installed) error {
 	if x.o.NoSync || !x.moved || runtime.GOOS == "windows" { // which cannot, and need not
 		return nil
 	}
-	dirs := append([]string{"."}, x.dirs...)
+	dirs := append(append([]string{"."}, x.dirs...), x.lessened...)
 	for i := range now {
 		for _, r := range now[i].files {
 			for d := path.Dir(r.Path); d != "."; d = path.Dir(d) {
@@ -445,7 +454,7 @@ func (x *extraction) syncDirs(now []installed) error {
 	}
 	slices.Sort(dirs)
 	for _, dir := range slices.Compact(dirs) {
-		if err := x.syncDir(x.at(dir)); err != nil {
+		if err := x.syncDir(x.at(dir)); ignoreNotExist(err) != nil {
 			return err
 		}
 	}

@@ -74,11 +74,12 @@ func (x *extraction) runAtomic(ctx context.Context, models []Model) (*Result, er
 		x.root.Remove(x.base) // if it is empty
 		return nil, err
 	}
-	if err := x.complete(); err != nil {
-		return nil, fmt.Errorf("destination %s: %w", x.dir, err)
-	}
+	// First the record: a release that nobody knows would never be removed.
 	if err := x.record(x.release.with(now)); err != nil {
 		return nil, err
+	}
+	if err := x.complete(); err != nil {
+		return nil, fmt.Errorf("destination %s: %w", x.dir, err)
 	}
 	if err := x.point(); err != nil {
 		return nil, fmt.Errorf("destination %s: %w", x.dir, err)

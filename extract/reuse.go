@@ -133,18 +133,18 @@ func (x *extraction) copyLayer(ctx context.Context, l modelpack.Layer, from blob
 	}
 }
 
-// reuse stages what another file of the destination has already: as a clone,
-// else as a copy that is verified.
-func (x *extraction) reuse(ctx context.Context) error {
+// reuse stages what another file of the destination has already, as far as share
+// can make another of it.
+func (x *extraction) reuse(ctx context.Context, share sharing) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(x.o.Concurrency, 1))
 	for i, j := range x.jobs {
-		if j.done() || !j.single() {
+		if j.done() || !j.single() || j.reused {
 			continue
 		}
 		for _, s := range x.byLayer[j.layer.Digest] {
 			if s.Size == j.size {
-				group.Go(func() error { return x.reuseFrom(ctx, i, j, s) })
+				group.Go(func() error { return x.reuseFrom(ctx, i, j, s, share) })
 				break
 			}
 		}
@@ -152,7 +152,26 @@ func (x *extraction) reuse(ctx context.Context) error {
 	return group.Wait()
 }
 
-func (x *extraction) reuseFrom(ctx context.Context, i int, j *job, s source) error {
+// sharing makes to what from is, a file of the job, and says whether it did.
+type sharing func(ctx context.Context, j *job, from, to *os.File, executable bool) (bool, error)
+
+// cloneOf shares the content: that of a file which was verified, and did not
+// change since.
+func (x *extraction) cloneOf(_ context.Context, _ *job, from, to *os.File, _ bool) (bool, error) {
+	return disk.Clone(to, from) == nil, nil
+}
+
+// copyOf copies the content and verifies it on its way.
+func (x *extraction) copyOf(ctx context.Context, j *job, from, to *os.File, executable bool) (bool, error) {
+	layer, ok := asLayer(j.layer, from, j.size, executable)
+	if !ok {
+		return false, nil
+	}
+	err := x.copyLayer(ctx, j.layer, layer, &middle{to, layer.Size() - j.size - trailerSize(j), j.size})
+	return err == nil, ignoreOther(err) // what the disk lost, the source has
+}
+
+func (x *extraction) reuseFrom(ctx context.Context, i int, j *job, s source, share sharing) error {
 	f, err := x.root.Open(s.name)
 	if err != nil {
 		return nil // it is gone
@@ -163,7 +182,7 @@ func (x *extraction) reuseFrom(ctx context.Context, i int, j *job, s source) err
 		return err
 	}
 	temp := fmt.Sprintf("%s/%d-same", stagingName, i)
-	ok, err := x.copyOf(ctx, j, f, s.Executable, temp)
+	ok, err := x.another(ctx, j, f, s.Executable, temp, share)
 	if after, serr := f.Stat(); ok && (serr != nil || !s.intact(after)) {
 		ok = false
 	}
@@ -181,26 +200,14 @@ func (x *extraction) reuseFrom(ctx context.Context, i int, j *job, s source) err
 	return nil
 }
 
-// copyOf makes temp what f is. A clone has the bytes of a file that was verified
-// and did not change since; a copy is verified again. It is false if neither can
-// be had.
-func (x *extraction) copyOf(ctx context.Context, j *job, f *os.File, executable bool, temp string) (bool, error) {
-	to, err := x.root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+// another makes temp what f is, if share can.
+func (x *extraction) another(ctx context.Context, j *job, f *os.File, executable bool, temp string, share sharing) (bool, error) {
+	to, err := x.root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return false, err
 	}
 	defer to.Close()
-	ok := disk.Clone(to, f) == nil
-	if !ok {
-		var layer blob.Source
-		if layer, ok = asLayer(j.layer, f, j.size, executable); ok {
-			err = x.copyLayer(ctx, j.layer, layer, &middle{to, layer.Size() - j.size - trailerSize(j), j.size})
-		}
-	}
-	if isOther(err) {
-		return false, nil // the disk lost it, and the source has it
-	}
-	if err != nil || !ok {
+	if ok, err := share(ctx, j, f, to, executable); err != nil || !ok {
 		return false, err
 	}
 	return true, x.dress(to, temp, j.executable(executable), recordedTime(j.layer))

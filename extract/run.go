@@ -38,6 +38,7 @@ type extraction struct {
 	names     int             // bytes in paths
 
 	undo     []undo          // if publishing fails half way
+	lessened []string        // directories that something was removed from
 	returned []*record       // of files that are back then
 	real     map[string]bool // directories that are no links
 	removed  int
@@ -87,10 +88,13 @@ func (x *extraction) update(ctx context.Context, models []Model) ([]installed, *
 		return nil, nil, err
 	}
 	x.sweep(x.isWanted)
-	if err := x.reuse(ctx); err != nil {
+	if err := x.reuse(ctx, x.cloneOf); err != nil {
 		return nil, nil, err
 	}
 	if err := x.reserve(); err != nil {
+		return nil, nil, err
+	}
+	if err := x.reuse(ctx, x.copyOf); err != nil {
 		return nil, nil, err
 	}
 	if err := x.stageAll(ctx); err != nil {
@@ -149,7 +153,7 @@ func (x *extraction) stageAll(ctx context.Context) error {
 
 // record saves what the destination holds now.
 func (x *extraction) record(r release) error {
-	if !x.moved && sameRelease(x.state.release(r.Name), r) {
+	if n := len(x.state.Releases); !x.moved && n > 0 && reflect.DeepEqual(x.state.Releases[n-1], r) {
 		return nil
 	}
 	x.state = x.state.with(r)
@@ -195,6 +199,11 @@ func (x *extraction) look(models []Model) error {
 		return err
 	}
 	x.root = root
+	if x.o.Atomic {
+		if err := x.checkCurrent(); err != nil {
+			return err
+		}
+	}
 	if x.state, err = loadState(root); err != nil {
 		return err
 	}
@@ -213,6 +222,7 @@ func (x *extraction) look(models []Model) error {
 func (x *extraction) steps(models []Model) []Step {
 	var steps []Step
 	taken := make(map[string]bool)
+	known := true // what all layers bring
 	for _, j := range x.jobs {
 		for _, r := range j.kept {
 			taken[r.Path] = true
@@ -222,7 +232,11 @@ func (x *extraction) steps(models []Model) []Step {
 			continue
 		}
 		taken[j.path] = true
+		known = known && j.single()
 		steps = append(steps, j.step(x))
+	}
+	if !known {
+		return steps
 	}
 	for _, e := range x.gone(models, taken) {
 		steps = append(steps, Step{Action: "remove", Path: e.Path, Size: e.Size})
@@ -242,9 +256,4 @@ func (j *job) step(x *extraction) Step {
 		s.Action = "check"
 	}
 	return s
-}
-
-// sameRelease says whether two releases are the same on disk and in the records.
-func sameRelease(a *release, b release) bool {
-	return a != nil && reflect.DeepEqual(*a, b)
 }

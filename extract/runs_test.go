@@ -172,6 +172,7 @@ func TestRecordedTime(t *testing.T) {
 	e.ModTime = then
 	a.add(modelpack.TarGzip, "tar", gzipped(archive(e)))
 	big := header("big", large("x"))
+	big.ModTime = then
 	a.raw("raw", "x")
 	a.raw("big.raw", large("y"))
 	a.add(modelpack.Tar, "big", archive(big))

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/disk"
@@ -106,21 +107,21 @@ func (s *fileSink) Clone(from *os.File) bool {
 }
 
 // header says whether a tar layer that is complete holds its file where it was
-// guessed to be, alone, and whether that is executable.
-func (s *fileSink) header(l modelpack.Layer) (executable, ok bool) {
+// guessed to be, alone, and whether that is executable and from when.
+func (s *fileSink) header(l modelpack.Layer) (executable bool, when time.Time, ok bool) {
 	if l.Format == modelpack.Raw {
-		return l.Metadata != nil && l.Metadata.Mode&0o111 != 0, true
+		return l.Metadata != nil && l.Metadata.Mode&0o111 != 0, recordedTime(l), true
 	}
 	head := make([]byte, s.head) // no more than maxHeader
 	if _, err := s.ReadAt(head, 0); err != nil && err != io.EOF {
-		return false, false
+		return false, time.Time{}, false
 	}
 	r := bytes.NewReader(head)
 	h, err := tar.NewReader(r).Next()
 	if err != nil || r.Len() > 0 || h.Typeflag != tar.TypeReg || h.Size != s.size || isSparse(h) || !isName(h, l.Path) {
-		return false, false
+		return false, time.Time{}, false
 	}
-	return h.Mode&0o111 != 0, s.endsAfterFile()
+	return h.Mode&0o111 != 0, h.ModTime, s.endsAfterFile()
 }
 
 // isName says whether an entry is the file that the manifest has at this path:

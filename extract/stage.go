@@ -33,9 +33,9 @@ func (j *job) resumable() bool {
 }
 
 // partial is the name of the file that it goes into. It is the same in the next
-// run.
+// run, unless that would lay the bytes out otherwise.
 func (j *job) partial() string {
-	sum := sha256.Sum256([]byte(j.layer.Digest.String() + "\n" + j.path))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q %s %d", j.layer.Digest, j.path, j.layer.Format, j.size))
 	return partialPrefix + hex.EncodeToString(sum[:])[:32]
 }
 
@@ -72,7 +72,7 @@ func (x *extraction) stageFile(ctx context.Context, prefix string, j *job) (err 
 	if err != nil {
 		return extracting(j.layer, err)
 	}
-	executable, ok := sink.header(j.layer)
+	executable, when, ok := sink.header(j.layer)
 	if !ok {
 		return x.stageAgain(ctx, prefix, j, sink)
 	}
@@ -81,7 +81,7 @@ func (x *extraction) stageFile(ctx context.Context, prefix string, j *job) (err 
 			return extracting(j.layer, err)
 		}
 	}
-	x.add(j, &staged{name: j.partial(), path: j.path, size: j.size, exec: executable, when: recordedTime(j.layer), cut: true})
+	x.add(j, &staged{name: j.partial(), path: j.path, size: j.size, exec: executable, when: when, cut: true})
 	return nil
 }
 
@@ -106,16 +106,9 @@ func (x *extraction) stageAgain(ctx context.Context, prefix string, j *job, sink
 	return disk.RemovePartial(x.root, j.partial())
 }
 
-// stageStream reads a layer in order, once more if its bytes were wrong: they may
-// have come from a mirror.
+// stageStream reads a layer in order.
 func (x *extraction) stageStream(ctx context.Context, prefix string, j *job) error {
 	s, err := x.readLayer(ctx, prefix, j, j.layer, nil)
-	if errors.Is(err, blob.ErrMismatch) {
-		again, errAgain := x.readLayer(ctx, prefix+"-again", j, j.layer, nil)
-		if !errors.Is(errAgain, blob.ErrNotFound) { // whoever has nothing else is right about the first one
-			s, err = again, errAgain
-		}
-	}
 	if err != nil {
 		return err
 	}
@@ -124,15 +117,29 @@ func (x *extraction) stageStream(ctx context.Context, prefix string, j *job) err
 }
 
 // readLayer reads one layer into the staging directory. It reads it to its end,
-// so that the digest of all of it was checked when it returns. It leaves nothing
-// behind if it fails.
+// so that the digest of all of it was checked when it returns, and once more if
+// its bytes were wrong: they may have come from a mirror. It leaves nothing behind
+// if it fails.
 func (x *extraction) readLayer(ctx context.Context, prefix string, j *job, l modelpack.Layer, over *overlay) (*stager, error) {
+	s, err := x.tryLayer(ctx, prefix, j, l, over)
+	if !errors.Is(err, blob.ErrMismatch) {
+		return s, err
+	}
+	over.restart()
+	again, errAgain := x.tryLayer(ctx, prefix+"-again", j, l, over)
+	if errors.Is(errAgain, blob.ErrNotFound) { // whoever has nothing else is right about the first one
+		return s, err
+	}
+	return again, errAgain
+}
+
+// tryLayer is readLayer without a second try. What turns out to be linked to is
+// only known at the end of the layer.
+func (x *extraction) tryLayer(ctx context.Context, prefix string, j *job, l modelpack.Layer, over *overlay) (*stager, error) {
 	s := &stager{x: x, job: j, layer: l, prefix: prefix, overlay: over}
 	err := s.fetch(ctx)
 	if errors.Is(err, errMissing) {
-		if over != nil {
-			over.restart()
-		}
+		over.restart()
 		s = &stager{x: x, job: j, layer: l, prefix: prefix + "-linked", overlay: over, extra: s.missing}
 		err = s.fetch(ctx)
 	}

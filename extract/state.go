@@ -265,7 +265,6 @@ type Version struct {
 	Subdir     string
 	Digest     digest.Digest
 	Filter     string // what [Filter.String] of the filter was
-	Release    string // the directory that it is in, "" if that is the destination
 	Intact     bool   // its files are as they were written
 }
 
@@ -298,12 +297,10 @@ func Installed(dir string, atomic bool) ([]Version, error) {
 	host := disk.HostID()
 	for i := range r.Models {
 		m := &r.Models[i]
-		v := Version{Repository: m.Repository, Subdir: m.Subdir, Digest: m.Digest, Filter: m.Filter}
-		if name != "" {
-			v.Release = r.base()
-		}
-		v.Intact = m.safe(host) && m.intact(root, r.base())
-		versions = append(versions, v)
+		versions = append(versions, Version{
+			Repository: m.Repository, Subdir: m.Subdir, Digest: m.Digest, Filter: m.Filter,
+			Intact: m.safe(host) && m.intact(root, r.base()),
+		})
 	}
 	return versions, nil
 }
@@ -313,7 +310,10 @@ func (i *installed) safe(host string) bool { return i.Host == "" || i.Host == ho
 
 // intact says whether all files are as they were written.
 func (i *installed) intact(root *os.Root, base string) bool {
-	for _, r := range i.files {
+	for l, r := range i.files {
+		if l.Rest { // nobody looks after it
+			continue
+		}
 		info, err := root.Lstat(path.Join(base, r.Path))
 		if err != nil || !r.intact(info) {
 			return false

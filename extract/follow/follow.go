@@ -122,8 +122,9 @@ type Options struct {
 	Hopeless func(error) bool
 
 	// Ready is called when the target holds an intact version: once at the start
-	// if it does already, and after each change. It is called again in the next
-	// round if it fails. It may be nil.
+	// if it does already, and after each change; and with none when what it held is
+	// damaged and could not be restored. It is called again in the next round if it
+	// fails. It may be nil.
 	Ready func(Version) error
 
 	// OnChange is called after a change, after Ready, with the version that it was

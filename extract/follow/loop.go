@@ -111,6 +111,8 @@ func (f *follower) round(ctx context.Context) Round {
 	if f.intact {
 		r.Apply = errors.Join(r.Apply, f.announce())
 		r.OnChange = f.tell(ctx)
+	} else if len(f.announced) > 0 { // what was ready is damaged, and could not be restored
+		r.Apply = errors.Join(r.Apply, f.withdraw())
 	}
 	r.Version = f.held
 	return r
@@ -170,6 +172,12 @@ func (f *follower) announce() error {
 	}
 	f.announced = f.held
 	return nil
+}
+
+// withdraw has Ready know that the target holds nothing of any use.
+func (f *follower) withdraw() error {
+	f.announced = nil
+	return f.Ready(nil)
 }
 
 // tell has OnChange know what the target holds.

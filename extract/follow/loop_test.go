@@ -210,6 +210,25 @@ func TestReadyWithTheOldVersion(t *testing.T) {
 	})
 }
 
+// TestReadinessIsWithdrawn when the target is damaged and cannot be restored.
+func TestReadinessIsWithdrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{tag: version(1), held: version(1)}
+		stop := w.start(t, w.options())
+		w.torn, w.sourceErr = true, errOutage
+		w.pass(2 * DefaultInterval)
+		if len(w.ready) > 0 {
+			t.Errorf("still ready with %s", name(w.ready))
+		}
+		w.torn, w.sourceErr = false, nil
+		w.pass(2 * DefaultInterval)
+		if !w.ready.Equal(version(1)) {
+			t.Errorf("ready with %s after it was restored", name(w.ready))
+		}
+		w.mustStop(t, stop)
+	})
+}
+
 // TestATornTargetIsNotTold of, and repaired.
 func TestATornTargetIsNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

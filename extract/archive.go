@@ -52,8 +52,7 @@ type stager struct {
 	size    int64              // of that file
 	left    int64              // bytes that the layer's files may still have
 	files   []*staged          // what was staged
-	claimed []string           // paths
-	dirs    []string           // those of them that are directories of their own
+	dirs    []string           // with entries of their own
 	byName  map[string]*staged // to be linked to
 
 	skipped map[string]string // files that were left out, by all their names
@@ -109,7 +108,7 @@ func (s *stager) discard() {
 		s.x.root.Remove(f.name)
 		s.x.unclaim(f.path)
 	}
-	s.x.unclaim(s.claimed...)
+	s.x.unclaim(s.dirs...)
 }
 
 // discardHidden removes what was staged to be linked to. The links stay.
@@ -340,7 +339,7 @@ func (s *stager) directory(name string) error {
 	if err := s.x.claim(dir, true); err != nil {
 		return err
 	}
-	s.claimed, s.dirs = append(s.claimed, dir), append(s.dirs, dir)
+	s.dirs = append(s.dirs, dir)
 	return nil
 }
 

@@ -89,7 +89,7 @@ func (x *extraction) foreignLayer(ctx context.Context, j *job, file io.ReaderAt)
 	}
 	h, err := tar.NewReader(bytes.NewReader(header)).Next()
 	trailer := j.layer.Size - length - j.size
-	if err != nil || entryName(h) != j.layer.Path || h.Size != j.size || trailer < 0 || trailer > maxTrailing {
+	if err != nil || !isName(h, j.layer.Path) || h.Size != j.size || trailer < 0 || trailer > maxTrailing {
 		return nil, false, false
 	}
 	return blob.NewLayer(header, file, j.size, make([]byte, trailer)), h.Mode&0o111 != 0, true

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -65,6 +66,9 @@ func (f *writeFlags) options() (extract.Options, error) {
 		return extract.Options{}, usage(fmt.Errorf("--keep %d: at least 0", f.keep))
 	case f.mtime != mtimeNow && f.mtime != mtimeRecorded:
 		return extract.Options{}, usage(fmt.Errorf("--mtime %q: one of %s, %s", f.mtime, mtimeNow, mtimeRecorded))
+	}
+	if me := os.Geteuid(); f.owner.ids != nil && me > 0 && f.owner.ids.UID >= 0 && f.owner.ids.UID != me {
+		return extract.Options{}, fmt.Errorf("--chown %s: only root may give files to others, not user %d", &f.owner, me)
 	}
 	return extract.Options{
 		Overwrite:    f.overwrite,
@@ -275,7 +279,7 @@ func (w watcher) Observe(phase, path string, safe, skipped, resumed int64) {
 // work begins.
 func (o *extractOptions) arguments(args []string) (targets []target, dir string, err error) {
 	dir = cmp.Or(o.output, ".")
-	if last := args[len(args)-1]; len(args) > 1 && !strings.Contains(last, "=") {
+	if last := args[len(args)-1]; len(args) > 1 && (isPath(last) || !strings.Contains(last, "=")) {
 		if o.output != "" && !looksLikeRef(last) {
 			return nil, "", usage(fmt.Errorf("both %s and --output %s name a directory", last, o.output))
 		}
@@ -305,12 +309,15 @@ func looksLikeRef(arg string) bool {
 			return true
 		}
 	}
-	if strings.HasPrefix(arg, ".") || filepath.IsAbs(arg) {
+	if isPath(arg) {
 		return false
 	}
 	ref, err := registry.ParseReference(arg)
 	return err == nil && (ref.Digest != "" || strings.Contains(arg[strings.LastIndexByte(arg, '/')+1:], ":"))
 }
+
+// isPath says whether an argument can only be a path, whatever is in it.
+func isPath(arg string) bool { return strings.HasPrefix(arg, ".") || filepath.IsAbs(arg) }
 
 // result is what the command prints.
 func (o *extractOptions) result() any {

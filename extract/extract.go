@@ -147,7 +147,7 @@ func Extract(ctx context.Context, models []Model, dir string, o Options) (*Resul
 	}
 	dest, err := openDestination(ctx, dir, o.Observer)
 	if err != nil {
-		return nil, fmt.Errorf("destination: %w", err)
+		return nil, fmt.Errorf("destination %s: %w", dir, err)
 	}
 	x := newExtraction(dest, o)
 	r, err := x.run(ctx, models)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"path"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -300,10 +301,24 @@ func (x *extraction) planFile(j *job) error {
 	}
 	j.other = known && j.ours && x.vouches(old.model) && old.intact(info)
 	j.found = !j.other && info.Mode().IsRegular() && info.Size() == j.size
+	if info.IsDir() && !x.isRecorded(j.path) {
+		return fmt.Errorf("destination %s: %s is a directory there and a file in the artifact", x.dir, j.path)
+	}
 	if !j.found && !j.ours && !info.IsDir() && !x.o.Overwrite {
 		x.conflicts = append(x.conflicts, j.path)
 	}
 	return nil
+}
+
+// isRecorded says whether an earlier run wrote files into a directory: they may
+// be gone, and it with them.
+func (x *extraction) isRecorded(dir string) bool {
+	for name := range x.byPath {
+		if strings.HasPrefix(name, dir+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // isOurs says whether an earlier version of m put the file there, and no other

@@ -73,8 +73,8 @@ type follower struct {
 	failures  int     // rounds in a row
 }
 
-// start finds out what an earlier run left. What is wrong with the target is left
-// to the first round.
+// start finds out what an earlier run left, and says so. What is wrong with the
+// target is left to the first round.
 func (f *follower) start() {
 	f.look()
 	f.told = f.held
@@ -82,6 +82,9 @@ func (f *follower) start() {
 		f.told = f.Told.Load()
 	}
 	f.due = len(f.held) > 0 && !f.told.Equal(f.held)
+	if f.intact {
+		f.announce() // before a registry is asked that may be silent; the first round does it again
+	}
 }
 
 // look asks the target what it holds.

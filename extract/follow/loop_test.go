@@ -234,7 +234,7 @@ func TestATornTargetIsNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{tag: version(2), held: version(1), applyErr: errLocal, tears: true}
 		stop := w.start(t, w.options())
-		w.check(t, "torn")
+		w.check(t, "torn", "ready 1", "ready ")
 		w.applyErr = nil
 		w.pass(DefaultInterval)
 		w.check(t, "repaired", "changed 1→2", "ready 2", "command 1→2")
@@ -311,7 +311,7 @@ func TestTheCommandIsToldAcrossRuns(t *testing.T) {
 		{version(1), nil, errCommand, []string{"changed →1", "ready 1", "command →1"}},
 		{version(1), version(1), nil, []string{"ready 1", "command →1"}},
 		{version(1), version(1), nil, []string{"ready 1"}},
-		{version(2), version(1), errCommand, []string{"changed 1→2", "ready 2", "command 1→2"}},
+		{version(2), version(1), errCommand, []string{"ready 1", "changed 1→2", "ready 2", "command 1→2"}},
 		{version(2), version(2), nil, []string{"ready 2", "command 1→2"}},
 	} {
 		synctest.Test(t, func(t *testing.T) {

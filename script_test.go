@@ -235,6 +235,8 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"writelong": cmdWriteLong,
 		"interrupt": cmdInterrupt,
 		"sparse":    cmdSparse,
+		"push":      cmdPush,
+		"await":     cmdAwait,
 	}
 }
 

@@ -53,9 +53,9 @@ func (f *writeFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.noSync, "no-sync", false, "do not wait for the disk: for volumes that do\nnot outlive the machine")
 	flags.BoolVar(&f.atomic, "atomic", false, "extract to DIR/releases/DIGEST, and move the link\nDIR/current there when all of it is in place")
 	flags.IntVar(&f.keep, "keep", 1, "with --atomic, old releases to keep")
-	flags.StringVar(&f.mtime, "mtime", mtimeNow, "times of files: now, or recorded in the artifact")
-	flags.Var(&f.mode, "chmod", "permission of files, such as 640; directories and\nprograms can be entered and run by who can read")
-	flags.Var(&f.owner, "chown", "numbers of who the files shall belong to (root only)")
+	flags.StringVar(&f.mtime, "mtime", mtimeNow, "`time` of files: now, or recorded in the\nartifact")
+	flags.Var(&f.mode, "chmod", "permissions of files, such as 640: who may read\nmay also enter directories and run programs")
+	flags.Var(&f.owner, "chown", "owner of the files, in numbers (only as root)")
 	cmd.RegisterFlagCompletionFunc("mtime", cobra.FixedCompletions([]string{mtimeNow, mtimeRecorded}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -104,9 +104,10 @@ type extracted struct {
 	Moved     int64 // of layers that had to be read
 }
 
-const extractHelp = `Put the files of artifacts into DIR (default: the current directory), each into
-DIR/SUBDIR if one is named. All content is verified before any file gets its
-name; if anything is wrong, DIR stays as it was.
+const extractHelp = `Put the files of artifacts into DIR (default: the current directory). REF=SUBDIR
+puts those of REF into DIR/SUBDIR; several references need different ones. All
+content is verified before any file gets its name; if anything is wrong, DIR
+stays as it was.
 
 What was written is recorded in DIR/.tare. The next extract touches only what
 changed since, in the artifact or on the disk, and removes files of the earlier
@@ -121,8 +122,13 @@ What comes from the registry goes straight into DIR, on several connections;
 the store keeps nothing. An extract that was interrupted goes on where it
 stopped when the command is run again.
 
+Flags can name a part of the files. A file has to pass all of them: one of the
+--type, one of the --include, none of the --exclude, one of the --filter. What
+an earlier run wrote and they leave out stays as it is.
+
 With --atomic a server that reads DIR/current sees one complete version or the
-next. Plain images are extracted too, layer upon layer.`
+next. Plain images are extracted too, layer upon layer; of one for several
+platforms, that for Linux on this processor.`
 
 func (a *app) newExtractCommand() *cobra.Command {
 	var o extractOptions
@@ -146,8 +152,8 @@ func (a *app) newExtractCommand() *cobra.Command {
 	o.register(cmd)
 	o.registerMirrors(cmd)
 	flags := cmd.Flags()
-	flags.StringVarP(&o.output, "output", "o", "", "directory to extract to, instead of DIR")
-	flags.StringVar(&o.pull, "pull", "", "always, missing or never (default by reference)")
+	flags.StringVarP(&o.output, "output", "o", "", "`directory` to extract to, instead of DIR")
+	flags.StringVar(&o.pull, "pull", "", "`policy`: always, missing or never (default by\nreference, see above)")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, with sizes, and do nothing")
 	cmd.RegisterFlagCompletionFunc("pull", cobra.FixedCompletions([]string{pullAlways, pullMissing, pullNever}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.SetFlagErrorFunc(explainOverwrite)
@@ -162,10 +168,14 @@ func (o *extractOptions) register(cmd *cobra.Command) {
 	o.format.register(cmd, formatTable)
 }
 
-// explainOverwrite helps who knows kit, where -o means to overwrite.
+// explainOverwrite helps who knows kit, where -d names the directory and -o means
+// to overwrite.
 func explainOverwrite(_ *cobra.Command, err error) error {
-	if strings.Contains(err.Error(), "'o' in -o") {
+	switch message := err.Error(); {
+	case strings.Contains(message, "'o' in -o"):
 		return withHint(err, "-o names the directory to extract to; to replace files that are there: --overwrite")
+	case strings.Contains(message, "'d' in -d"):
+		return withHint(err, "the directory follows the reference, or --output; to replace files that are there: --overwrite")
 	}
 	return err
 }

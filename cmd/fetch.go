@@ -14,8 +14,9 @@ func (a *app) newFetchCommand() *cobra.Command {
 		Short: "Fetch some files of an artifact from its registry",
 		Long: `Fetch files of an artifact from its registry into a directory: what
 tare extract --pull always --include does, under the name that modctl has for
-it. Patterns are for the whole path of a file; without any, all files are
-fetched.`,
+it. Patterns are for the whole path of a file: *.json takes none of a directory,
+**/*.json does. Commas separate them, so that {a,b} needs --include. Without
+any, all files are fetched.`,
 		Example: `  tare fetch $REGISTRY/team/qwen3-0.6b:v1 --output out --patterns '*.json'
   tare fetch $REGISTRY/team/model:v1 --output out --patterns 'tokenizer*,*.md'`,
 		Args:              cobra.ExactArgs(1),
@@ -33,7 +34,7 @@ fetched.`,
 	o.register(cmd)
 	o.registerMirrors(cmd)
 	flags := cmd.Flags()
-	flags.StringVarP(&o.output, "output", "o", "", "directory to fetch to")
+	flags.StringVarP(&o.output, "output", "o", "", "`directory` to fetch to")
 	flags.StringSliceVar(&patterns, "patterns", nil, "`globs` of files to fetch, with commas between them")
 	return cmd
 }

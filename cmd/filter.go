@@ -27,7 +27,7 @@ func (f *filterFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.include, "include", nil, "`glob` of files to take, such as '*.json' or 'sub/**'\n(repeatable; a directory stands for all below it)")
 	flags.StringArrayVar(&f.exclude, "exclude", nil, "`glob` of files to leave out (repeatable)")
 	flags.StringSliceVar(&f.types, "type", nil, "`kinds` of files to take: config, model, code,\ndataset, doc")
-	flags.StringArrayVar(&f.filters, "filter", nil, "`part` to take, as kit has it: model,docs or\ndatasets:train,eval (repeatable)")
+	flags.StringArrayVar(&f.filters, "filter", nil, "`part` to take, in kit's words: model (weights and\ntheir configuration), docs, datasets:train,eval …\n(repeatable)")
 	f.typed = func() bool { return flags.Changed("type") }
 	cmd.RegisterFlagCompletionFunc("type", completeKinds)
 }

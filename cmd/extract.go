@@ -39,6 +39,8 @@ type writeFlags struct {
 	mtime     string
 	mode      fileMode
 	owner     owner
+
+	kept func() bool // --keep was given
 }
 
 // The values of --mtime.
@@ -52,6 +54,7 @@ func (f *writeFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.overwrite, "overwrite", false, "replace files that tare did not write")
 	flags.BoolVar(&f.noSync, "no-sync", false, "do not wait for the disk: for volumes that do\nnot outlive the machine")
 	flags.BoolVar(&f.atomic, "atomic", false, "extract to DIR/releases/DIGEST, and move the link\nDIR/current there when all of it is in place")
+	f.kept = func() bool { return flags.Changed("keep") }
 	flags.IntVar(&f.keep, "keep", 1, "with --atomic, old releases to keep")
 	flags.StringVar(&f.mtime, "mtime", mtimeNow, "`time` of files: now, or recorded in the\nartifact")
 	flags.Var(&f.mode, "chmod", "permissions of files, such as 640: who may read\nmay also enter directories and run programs")
@@ -62,6 +65,8 @@ func (f *writeFlags) register(cmd *cobra.Command) {
 // options are those of an extraction.
 func (f *writeFlags) options() (extract.Options, error) {
 	switch {
+	case f.kept() && !f.atomic:
+		return extract.Options{}, usage(errors.New("--keep is for --atomic: without it there are no releases"))
 	case f.keep < 0:
 		return extract.Options{}, usage(fmt.Errorf("--keep %d: at least 0", f.keep))
 	case f.mtime != mtimeNow && f.mtime != mtimeRecorded:
@@ -332,7 +337,7 @@ func isPath(arg string) bool { return strings.HasPrefix(arg, ".") || filepath.Is
 // result is what the command prints.
 func (o *extractOptions) result() any {
 	if o.dryRun {
-		return []extract.Step{}
+		return []extract.Step{{}}
 	}
 	return extracted{}
 }
@@ -351,7 +356,11 @@ func (o *extractOptions) options() (extract.Options, error) {
 func printExtracted(cmd *cobra.Command, format formatFlag, v extracted) error {
 	return format.print(cmd, v, func(w io.Writer) {
 		for _, m := range v.Models {
-			fmt.Fprintf(w, "extracted %s to %s\n%s, from the %s\n", m.Reference, filepath.Join(v.Directory, filepath.FromSlash(m.Subdir)), m.Digest, m.from())
+			from := ""
+			if v.Moved > 0 {
+				from = ", from the " + m.from()
+			}
+			fmt.Fprintf(w, "extracted %s to %s\n%s%s\n", m.Reference, filepath.Join(v.Directory, filepath.FromSlash(m.Subdir)), m.Digest, from)
 		}
 		fmt.Fprintf(w, "%s, %s%s\n", plural(v.Files, "file"), progress.Bytes(v.Size), v.changes())
 		if v.Release != "" {

@@ -54,7 +54,7 @@ func (f *filterFlags) kinds() (kinds []modelpack.Kind, err error) {
 		return nil, errors.New("names no kind: leave the flag out to take all")
 	}
 	for _, name := range f.types {
-		kind, err := modelpack.ParseKind(name)
+		kind, err := modelpack.ParseKind(strings.TrimSpace(name))
 		if err != nil {
 			return nil, err
 		}

@@ -88,6 +88,9 @@ func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
 	return printTransferred(cmd, o.format, "pulled", ref, art, reporter.Status())
 }
 
+// never is the answer of flags that a command does not have.
+func never() bool { return false }
+
 // check finds bad flags before the work begins.
 func (o *pullOptions) check() error {
 	switch {
@@ -102,7 +105,7 @@ func (o *pullOptions) check() error {
 // extractPulled puts the files into a directory.
 func (a *app) extractPulled(cmd *cobra.Command, o pullOptions, ref registry.Reference, policy string) error {
 	e := extractOptions{transferFlags: o.transferFlags, pull: policy, format: o.format}
-	e.mtime, e.typed = mtimeNow, func() bool { return false }
+	e.mtime, e.typed, e.kept = mtimeNow, never, never
 	return a.extractTo(cmd, e, []target{{ref: ref}}, o.extractDir)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -98,6 +99,11 @@ func (o *syncOptions) check() error {
 	if o.interval < follow.MinInterval {
 		return usage(fmt.Errorf("--interval %s: at least %s", o.interval, follow.MinInterval))
 	}
+	if o.readyFile != "" {
+		if info, err := os.Stat(filepath.Dir(o.readyFile)); err != nil || !info.IsDir() {
+			return usage(fmt.Errorf("--ready-file %s: there is no such directory", o.readyFile))
+		}
+	}
 	if o.healthAddr != "" {
 		if _, _, err := net.SplitHostPort(o.healthAddr); err != nil {
 			return usage(withHint(fmt.Errorf("--health-addr %q: not HOST:PORT", o.healthAddr), "such as :9090, or 127.0.0.1:9090"))
@@ -118,6 +124,10 @@ func (o *syncOptions) options() (extract.Options, error) {
 }
 
 func (a *app) runSync(cmd *cobra.Command, o syncOptions, args []string) error {
+	dir := args[len(args)-1]
+	if looksLikeRef(dir) {
+		return usage(fmt.Errorf("%s looks like a reference, and is where the directory is expected", dir))
+	}
 	targets, err := parseTargets(args[:len(args)-1])
 	if err != nil {
 		return err
@@ -125,7 +135,7 @@ func (a *app) runSync(cmd *cobra.Command, o syncOptions, args []string) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	dest := &destination{app: a, cmd: cmd, o: o, dir: args[len(args)-1]}
+	dest := &destination{app: a, cmd: cmd, o: o, dir: dir}
 	for _, t := range targets {
 		dest.models = append(dest.models, followed{target: t})
 	}
@@ -211,6 +221,9 @@ func (d *destination) toldFile() string {
 
 // hopeless says which errors waiting does not cure.
 func hopeless(err error) bool {
+	if _, ok := errors.AsType[*extract.ConflictError](err); ok {
+		return true
+	}
 	switch exitCode(err) {
 	case exitUsage, exitNotFound, exitDenied, exitContent:
 		return true

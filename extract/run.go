@@ -239,7 +239,8 @@ func (x *extraction) steps(models []Model) []Step {
 		return steps
 	}
 	for _, e := range x.gone(models, taken) {
-		steps = append(steps, Step{Action: "remove", Path: e.Path, Size: e.Size})
+		kind, _ := modelpack.ParseKind(e.layer.Kind)
+		steps = append(steps, Step{Action: "remove", Path: e.Path, Kind: kind, Size: e.Size})
 	}
 	return steps
 }

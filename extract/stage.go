@@ -87,7 +87,7 @@ func (x *extraction) stageFile(ctx context.Context, prefix string, j *job) (err 
 
 // extracting says what err got in the way of.
 func extracting(l modelpack.Layer, err error) error {
-	if err == nil || l.Path == "" {
+	if err == nil || l.Path == "" || l.Path == "." {
 		return err
 	}
 	return fmt.Errorf("extracting %s: %w", l.Path, err)

@@ -21,6 +21,8 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/tareml/tare/modelpack"
 )
 
 func main() {
@@ -124,7 +126,9 @@ func (d *demo) cat(name string) error {
 func (d *demo) list(name string) error {
 	entries, err := os.ReadDir(filepath.Join(d.dir, name))
 	for _, e := range entries {
-		fmt.Println(e.Name())
+		if e.Name() != modelpack.StateDir { // as ls does
+			fmt.Println(e.Name())
+		}
 	}
 	return err
 }
@@ -160,6 +164,9 @@ func (d *demo) read(dir string) (map[string][]byte, error) {
 	files := make(map[string][]byte)
 	fsys := os.DirFS(filepath.Join(d.dir, dir))
 	err := fs.WalkDir(fsys, ".", func(name string, e fs.DirEntry, err error) error {
+		if e != nil && e.IsDir() && name == modelpack.StateDir {
+			return fs.SkipDir // what tare remembers of an extraction
+		}
 		if err != nil || e.IsDir() {
 			return err
 		}

@@ -199,7 +199,7 @@ func (p *Plan) expand(globs []*glob, taken map[string]modelpack.Kind) error {
 
 // enters says whether a directory may hold files of the artifact.
 func (p *Plan) enters(globs []*glob, dir string) bool {
-	if dir == modelpack.StateDir || p.isStore(dir) {
+	if path.Base(dir) == modelpack.StateDir || p.isStore(dir) {
 		return false
 	}
 	return slices.ContainsFunc(globs, func(g *glob) bool { return modelfile.Reaches(g.clean, dir) })

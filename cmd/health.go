@@ -113,6 +113,7 @@ func (h *health) serve(ctx context.Context, addr string) (at net.Addr, stop func
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          log.New(io.Discard, "", 0), // of what clients do wrong
 	}
+	server.SetKeepAlivesEnabled(false) // those who ask are few, and nobody can fill the process with idle connections
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	return listener.Addr(), func() error {

@@ -156,6 +156,9 @@ func (a *app) runSync(cmd *cobra.Command, o syncOptions, args []string) error {
 func (d *destination) follow(ctx context.Context) (err error) {
 	ready := follow.Record(d.o.readyFile)
 	if d.o.readyFile != "" {
+		if err := d.checkReadyFile(ready); err != nil {
+			return usage(fmt.Errorf("--ready-file %s: %w", d.o.readyFile, err))
+		}
 		if err := ready.Remove(); err != nil {
 			return fmt.Errorf("--ready-file: %w", err)
 		}
@@ -178,6 +181,25 @@ func (d *destination) follow(ctx context.Context) (err error) {
 	}
 	if err != nil {
 		return resumable(err, "what came so far is kept: the same command goes on from there")
+	}
+	return nil
+}
+
+// checkReadyFile refuses to remove what is not a ready file, or is the model's.
+func (d *destination) checkReadyFile(ready follow.Record) error {
+	dir, err := filepath.Abs(d.dir)
+	if err != nil {
+		return err
+	}
+	file, err := filepath.Abs(d.o.readyFile)
+	if err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(dir, file); err == nil && filepath.IsLocal(rel) {
+		return errors.New("is below the directory of the models")
+	}
+	if info, err := os.Lstat(file); err == nil && info.Size() > 0 && len(ready.Load()) == 0 || err == nil && info.IsDir() {
+		return errors.New("something else is there")
 	}
 	return nil
 }

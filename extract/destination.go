@@ -108,7 +108,10 @@ func (d *destination) makeState() error {
 	}
 	info, err := d.root.Lstat(modelpack.StateDir)
 	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is not a directory", filepath.Join(d.dir, modelpack.StateDir))
+		return fmt.Errorf("%s is not a directory", filepath.Join(d.dir, modelpack.StateDir))
+	}
+	if lock, lockErr := d.root.Lstat(lockName); lockErr == nil && !lock.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file", filepath.Join(d.dir, filepath.FromSlash(lockName)))
 	}
 	return err
 }
@@ -166,10 +169,8 @@ func (d *destination) close(err error) error {
 
 // abandon leaves nothing, as far as nothing is there.
 func (d *destination) abandon() {
-	if d.root != nil {
-		d.root.Remove(stagingName) // while it is ours
-	}
 	if d.lock != nil {
+		d.root.Remove(stagingName) // while it is ours
 		d.lock.Remove()
 	}
 	if d.root != nil {

@@ -127,12 +127,17 @@ type ConflictError struct {
 
 // Error implements error.
 func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%s holds other content already: %s", e.Dir, few(e.Paths))
+}
+
+// few lists paths, as many as people read.
+func few(paths []string) string {
 	const most = 5
-	shown := strings.Join(e.Paths[:min(most, len(e.Paths))], ", ")
-	if more := len(e.Paths) - most; more > 0 {
+	shown := strings.Join(paths[:min(most, len(paths))], ", ")
+	if more := len(paths) - most; more > 0 {
 		shown += fmt.Sprintf(" and %d more", more)
 	}
-	return fmt.Sprintf("%s holds other content already: %s", e.Dir, shown)
+	return shown
 }
 
 // Hint says what to do about it.

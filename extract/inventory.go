@@ -112,7 +112,7 @@ func (x *extraction) count(j *job, now *installed, r *Result, seen map[string]bo
 	if !j.done() && !j.reused {
 		r.Moved += j.bytes()
 	}
-	l := layerFiles{Digest: j.layer.Digest, Kind: j.layer.Kind.String(), Whole: j.single() || j.layers == nil && x.o.Filter.All()}
+	l := layerFiles{Digest: j.layer.Digest, As: as(j.layer), Kind: j.layer.Kind.String(), Name: j.layer.Name, Whole: j.single() || j.layers == nil && x.o.Filter.All()}
 	note := func(was record) error {
 		info, err := x.lstat(was.Path)
 		if err != nil {
@@ -120,7 +120,11 @@ func (x *extraction) count(j *job, now *installed, r *Result, seen map[string]bo
 		}
 		seen[was.Path] = true
 		r.Files, r.Bytes = r.Files+1, r.Bytes+info.Size()
-		l.Files = append(l.Files, was.confirm(info))
+		next, ok := was.confirm(info)
+		if !ok {
+			x.edited = append(x.edited, was.Path)
+		}
+		l.Files = append(l.Files, next)
 		return nil
 	}
 	for _, kept := range j.kept {
@@ -177,7 +181,7 @@ func (x *extraction) inherit(m *Model, now *installed, seen map[string]bool) {
 	for _, l := range old.Layers {
 		kind, _ := modelpack.ParseKind(l.Kind)
 		left := slices.DeleteFunc(slices.Clone(l.Files), func(r record) bool {
-			return seen[r.Path] || x.o.Filter.Takes(kind, within(m, r.Path), "")
+			return seen[r.Path] || x.o.Filter.Takes(kind, within(m, r.Path), l.Name)
 		})
 		if len(left) > 0 {
 			l.Whole = l.Whole && len(left) == len(l.Files)

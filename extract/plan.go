@@ -101,7 +101,7 @@ func (x *extraction) index() {
 					x.note(entry{record: f, model: model, layer: l})
 				}
 				if x.vouches(model) && len(l.Files) == 1 && l.Whole {
-					x.byLayer[l.Digest] = append(x.byLayer[l.Digest], source{path.Join(r.base(), f.Path), *f})
+					x.byLayer[l.Digest] = append(x.byLayer[l.Digest], source{path.Join(r.base(), f.Path), *f, l})
 				}
 			}
 		}
@@ -221,7 +221,7 @@ func (x *extraction) wholeLayer(m *Model, l modelpack.Layer) (kept []record, uns
 	}
 	for i := range old.Layers {
 		layer := &old.Layers[i]
-		if layer.Digest != l.Digest || !layer.Whole && (layer.Rest || old.Filter != x.o.Filter.String()) {
+		if !layer.is(l) || !layer.Whole && (layer.Rest || old.Filter != x.o.Filter.String()) {
 			continue
 		}
 		kept = []record{}
@@ -293,9 +293,9 @@ func (x *extraction) planFile(j *job) error {
 	}
 	old, known := x.known(j.model, j.path)
 	j.ours = x.isOurs(old, j.model, info)
-	if known && old.layer.Digest == j.layer.Digest && old.Size == j.size && x.vouches(old.model) && old.intact(info) {
+	if known && old.layer.is(j.layer) && old.Size == j.size && x.vouches(old.model) && old.intact(info) {
 		r := *old.record
-		r.Executable, r.Found = j.executable(r.Executable), !x.o.Atomic && (r.Found || !old.model.is(j.model))
+		r.Executable, r.Found = j.executable(r.Executable), !x.mine && (r.Found || !old.model.is(j.model))
 		j.kept, j.unsynced = []record{r}, old.model.Host != ""
 		return nil
 	}
@@ -322,10 +322,10 @@ func (x *extraction) isRecorded(dir string) bool {
 }
 
 // isOurs says whether an earlier version of m put the file there, and no other
-// model counts on it. Nobody else has any business in a release.
+// model counts on it. Nobody else has any business in a release of ours.
 func (x *extraction) isOurs(e entry, m *Model, info fs.FileInfo) bool {
-	if x.o.Atomic || e.record == nil || !e.model.is(m) || len(x.shared[e.Path]) > 0 {
-		return x.o.Atomic
+	if x.mine || e.record == nil || !e.model.is(m) || len(x.shared[e.Path]) > 0 {
+		return x.mine
 	}
 	if e.Pending && !e.isPending(info) {
 		return e.older != nil && x.isOurs(*e.older, m, info)

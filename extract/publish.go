@@ -98,7 +98,7 @@ func (x *extraction) gone(models []Model, taken map[string]bool) []entry {
 		for l, f := range old.files {
 			kind, _ := modelpack.ParseKind(l.Kind)
 			info, err := x.lstat(f.Path)
-			if err != nil || taken[f.Path] || f.Found || len(x.shared[f.Path]) > 0 || !x.o.Filter.Takes(kind, within(&models[i], f.Path), "") {
+			if err != nil || taken[f.Path] || f.Found || len(x.shared[f.Path]) > 0 || !x.o.Filter.Takes(kind, within(&models[i], f.Path), l.Name) {
 				continue
 			}
 			if f.intact(info) || f.Pending && f.isPending(info) {
@@ -127,7 +127,7 @@ func (x *extraction) intend(models []Model, fresh []*staged) error {
 			if f.job.model != m {
 				continue
 			}
-			next.Layers = append(next.Layers, layerFiles{Kind: f.job.layer.Kind.String(), Files: []record{f.as}})
+			next.Layers = append(next.Layers, layerFiles{Kind: f.job.layer.Kind.String(), Name: f.job.layer.Name, Files: []record{f.as}})
 		}
 		r = r.with([]installed{next})
 	}
@@ -226,7 +226,7 @@ func (x *extraction) makeWay(f *staged, target string) error {
 	case f.absent && !x.o.Overwrite: // another name of a file of ours, or somebody was quick
 		return &ConflictError{Dir: x.dir, Paths: []string{f.path}}
 	}
-	old := f.name + ".old"
+	old := stagingName + "/was-" + path.Base(f.name)
 	x.mayReturn(f.path)
 	// A second name for it, where there can be one: a reader finds it, or what
 	// takes its place, and at no time nothing.

@@ -59,11 +59,13 @@ func (x *extraction) runAtomic(ctx context.Context, models []Model) (*Result, er
 	}
 	x.release.Name = releaseName(models, x.o.Filter)
 	x.base = nextPrefix + x.release.Name
-	if old := x.state.release(x.release.Name); old != nil {
+	x.mine = true
+	old := x.state.release(x.release.Name)
+	if old != nil {
 		x.release = *old
 	}
 	if _, err := x.root.Lstat(x.release.base()); err == nil {
-		x.base = x.release.base()
+		x.base, x.mine = x.release.base(), old != nil
 	}
 	x.sweepNext()
 	if err := x.makeBase(); err != nil {
@@ -77,6 +79,9 @@ func (x *extraction) runAtomic(ctx context.Context, models []Model) (*Result, er
 	// First the record: a release that nobody knows would never be removed.
 	if err := x.record(x.release.with(now)); err != nil {
 		return nil, err
+	}
+	if err := x.editedError(); err != nil {
+		return nil, err // and current stays where it is
 	}
 	if err := x.complete(); err != nil {
 		return nil, fmt.Errorf("destination %s: %w", x.dir, err)
@@ -184,7 +189,11 @@ func (x *extraction) prune(r *Result) error {
 	var kept, old []release
 	spare := x.o.Keep
 	for i := len(x.state.Releases) - 1; i >= 0; i-- {
-		switch rel := x.state.Releases[i]; {
+		rel := x.state.Releases[i]
+		info, err := x.root.Lstat(rel.base())
+		switch {
+		case rel.Name != "" && (err != nil || !info.IsDir()): // it never came to be, or is somebody's link
+			continue
 		case rel.Name == "" || rel.Name == x.release.Name:
 			kept = append(kept, rel)
 		case spare > 0:
@@ -194,7 +203,7 @@ func (x *extraction) prune(r *Result) error {
 			old = append(old, rel)
 		}
 	}
-	if len(old) == 0 {
+	if len(kept) == len(x.state.Releases) {
 		return nil
 	}
 	for i := range old {

@@ -22,6 +22,7 @@ import (
 type source struct {
 	name string // below the destination
 	record
+	layer *layerFiles
 }
 
 // asLayer is the layer that file would be, if the header that a tar layer puts
@@ -40,6 +41,9 @@ func asLayer(l modelpack.Layer, file io.ReaderAt, size int64, executable bool) (
 // record if it is that. Proved is false if nobody can tell before the layer is read.
 func (x *extraction) prove(ctx context.Context, j *job) (_ *record, proved bool, err error) {
 	f, err := x.root.Open(x.at(j.path))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, false, nil // whoever took the permission away did not make it another file
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -143,7 +147,7 @@ func (x *extraction) reuse(ctx context.Context, share sharing) error {
 			continue
 		}
 		for _, s := range x.byLayer[j.layer.Digest] {
-			if s.Size == j.size {
+			if s.Size == j.size && s.layer.is(j.layer) {
 				group.Go(func() error { return x.reuseFrom(ctx, i, j, s, share) })
 				break
 			}

@@ -3,6 +3,7 @@ package extract
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"reflect"
 	"slices"
@@ -24,6 +25,7 @@ type extraction struct {
 	state   *state
 	release release // that is written to, as it was
 	base    string  // where it is, for now
+	mine    bool    // all that is there is ours
 	byPath  map[string]entry
 	shared  map[string][]entry // of files that several models count on, those not in byPath
 	byLayer map[digest.Digest][]source
@@ -39,6 +41,7 @@ type extraction struct {
 
 	undo     []undo          // if publishing fails half way
 	lessened []string        // directories that something was removed from
+	edited   []string        // files that somebody changed meanwhile
 	returned []*record       // of files that are back then
 	real     map[string]bool // directories that are no links
 	removed  int
@@ -70,8 +73,30 @@ func (x *extraction) run(ctx context.Context, models []Model) (r *Result, err er
 	if err != nil {
 		return nil, err
 	}
-	return r, x.record(x.release.with(now))
+	return r, errors.Join(x.record(x.release.with(now)), x.editedError())
 }
+
+// editedError says which files are not what was just made sure of.
+func (x *extraction) editedError() error {
+	if len(x.edited) == 0 {
+		return nil
+	}
+	return &editedError{x.dir, x.edited}
+}
+
+// editedError lists files that somebody changed while they were being extracted.
+type editedError struct {
+	dir   string
+	paths []string
+}
+
+// Error implements error.
+func (e *editedError) Error() string {
+	return fmt.Sprintf("destination %s: somebody changed files during the extraction: %s", e.dir, few(e.paths))
+}
+
+// Hint says what to do about it.
+func (e *editedError) Hint() string { return "the same command restores them" }
 
 // update brings the files of models below the base, and says what is there now.
 func (x *extraction) update(ctx context.Context, models []Model) ([]installed, *Result, error) {

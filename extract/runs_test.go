@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,9 +137,93 @@ func TestEditsDuringARun(t *testing.T) {
 	run(t, v1.models(), dir, options)
 	v2 := version("a", "1", "b", "1", "c", "3")
 	src := &acting{memory: v2.memory, act: func() { write(t, filepath.Join(dir, "a"), "2") }}
-	run(t, models(&v2.Artifact, src), dir, options)
+	if _, err := extract.Extract(t.Context(), models(&v2.Artifact, src), dir, options); err == nil || !strings.Contains(err.Error(), "changed files during the extraction: a") {
+		t.Errorf("error %v, want one that names the file", err)
+	}
 	run(t, v2.models(), dir, options)
 	wantTree(t, dir, map[string]string{"a": "1", "b": "1", "c": "3"})
+}
+
+// TestAWaiterThatGivesUp must not take away what the one before it works with.
+func TestAWaiterThatGivesUp(t *testing.T) {
+	a := version("a", "1", "b", "1")
+	dir := t.TempDir()
+	waiting, gaveUp := make(chan struct{}), make(chan struct{})
+	src := &acting{memory: a.memory, act: sync.OnceFunc(func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		o := options
+		o.Observer = observing(func(phase string) {
+			if phase == extract.PhaseWaiting {
+				close(waiting)
+				cancel()
+			}
+		})
+		if _, err := extract.Extract(ctx, a.models(), dir, o); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v of the one that waited", err)
+		}
+		close(gaveUp)
+	})}
+	run(t, models(&a.Artifact, src), dir, options)
+	<-waiting
+	<-gaveUp
+	wantTree(t, dir, map[string]string{"a": "1", "b": "1"})
+}
+
+type observing func(phase string)
+
+func (f observing) Observe(phase, _ string, _, _, _ int64) { f(phase) }
+
+// TestALayerThatGoesElsewhere has the same bytes as before.
+func TestALayerThatGoesElsewhere(t *testing.T) {
+	content := archive(header("data", "x"))
+	at := func(dirs ...string) *artifact {
+		a := newArtifact()
+		for _, d := range dirs {
+			a.add(modelpack.Tar, "", content).Dir = d
+		}
+		return a
+	}
+	dir := t.TempDir()
+	run(t, at("a").models(), dir, options)
+	run(t, at("b").models(), dir, options)
+	wantTree(t, dir, map[string]string{"b/data": "x"})
+	for range 2 {
+		run(t, at("b", "c").models(), dir, options)
+		wantTree(t, dir, map[string]string{"b/data": "x", "c/data": "x"})
+	}
+}
+
+// TestReleaseThatNeverCameToBe does not count as one to keep.
+func TestReleaseThatNeverCameToBe(t *testing.T) {
+	v1, v2, v3 := version("a", "1"), version("a", "2"), version("a", "3")
+	dir := t.TempDir()
+	asRelease(t, v1, dir)
+	asRelease(t, v2, dir)
+	asRelease(t, v1, dir)
+	if err := os.RemoveAll(filepath.Join(dir, "releases", releaseOf(v2))); err != nil {
+		t.Fatal(err)
+	}
+	asRelease(t, v3, dir, keep(1))
+	wantReleases(t, dir, v1, v3)
+}
+
+// TestReleasesOfSomebodyElse are not taken for ours.
+func TestReleasesOfSomebodyElse(t *testing.T) {
+	a := version("a", "1")
+	dir := t.TempDir()
+	theirs := filepath.Join(dir, "releases", releaseOf(a), "a")
+	if err := os.MkdirAll(filepath.Dir(theirs), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, theirs, "mine")
+	o := with(func(o *extract.Options) { o.Atomic = true })
+	_, err := extract.Extract(t.Context(), a.models(), dir, o)
+	if _, ok := errors.AsType[*extract.ConflictError](err); !ok {
+		t.Errorf("error %v, want a conflict", err)
+	}
+	if data, err := os.ReadFile(theirs); err != nil || string(data) != "mine" {
+		t.Errorf("%q, %v", data, err)
+	}
 }
 
 // acting does something when a layer is fetched.

@@ -93,6 +93,9 @@ func (x *extraction) isThere(ctx context.Context, f *staged, info fs.FileInfo) (
 		return false, nil
 	}
 	same, err := x.sameContent(ctx, f.name, x.at(f.path), f.size)
+	if errors.Is(err, fs.ErrPermission) {
+		return false, nil // nobody can tell
+	}
 	if err != nil || !same {
 		return false, err
 	}

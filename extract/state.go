@@ -49,7 +49,9 @@ type installed struct {
 // layerFiles are the files that a layer brought.
 type layerFiles struct {
 	Digest digest.Digest `json:"digest"`
+	As     string        `json:"as,omitempty"` // how the layer was read: the same bytes may be an archive or a file
 	Kind   string        `json:"kind"`
+	Name   string        `json:"name,omitempty"`
 	Whole  bool          `json:"whole,omitempty"` // nothing of the layer was left out
 	Rest   bool          `json:"rest,omitempty"`  // only what a later run's filter left alone
 	Files  []record      `json:"files"`
@@ -94,13 +96,14 @@ func (r record) intact(info fs.FileInfo) bool {
 
 // confirm is the record of a file that r says is there, as it is now. One that
 // somebody changed since is not to be trusted.
-func (r record) confirm(info fs.FileInfo) record {
-	ok := r.intact(info) || r.Pending && r.isPending(info)
+func (r record) confirm(info fs.FileInfo) (_ record, ok bool) {
+	known := r.CTime != 0 || r.Pending
+	ok = !known || r.intact(info) || r.Pending && r.isPending(info)
 	r.Pending = false
 	if r = newRecord(r, info); !ok {
 		r.CTime = 0
 	}
-	return r
+	return r, ok
 }
 
 // isPending says whether the file is the one that was about to be written. Its
@@ -108,6 +111,12 @@ func (r record) confirm(info fs.FileInfo) record {
 func (r record) isPending(info fs.FileInfo) bool {
 	return disk.Identify(info).Ino == r.Inode && info.ModTime().UnixNano() == r.MTime && info.Size() == r.Size
 }
+
+// as says how a layer is read: in which format, and where its entries go.
+func as(l modelpack.Layer) string { return strings.TrimSpace(string(l.Format) + " " + l.Dir) }
+
+// is says whether these are files of l, read as it is to be read now.
+func (f *layerFiles) is(l modelpack.Layer) bool { return f.Digest == l.Digest && f.As == as(l) }
 
 // is says whether i is an earlier version of m.
 func (i *installed) is(m *Model) bool { return i.Repository == m.Repository && i.Subdir == m.Subdir }

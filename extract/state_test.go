@@ -155,7 +155,7 @@ func TestConfirm(t *testing.T) {
 	if !r.intact(before) {
 		t.Skip("no change times here")
 	}
-	if got := r.confirm(before); !reflect.DeepEqual(got, r) {
+	if got, _ := r.confirm(before); !reflect.DeepEqual(got, r) {
 		t.Errorf("confirmed as %+v, want %+v", got, r)
 	}
 	later := time.Now().Add(time.Hour)
@@ -166,11 +166,11 @@ func TestConfirm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := r.confirm(after); got.intact(after) {
+	if got, _ := r.confirm(after); got.intact(after) {
 		t.Error("a file that was changed meanwhile is said to be right")
 	}
 	r.Pending = true
-	if got := r.confirm(after); got.intact(after) || got.Pending {
+	if got, _ := r.confirm(after); got.intact(after) || got.Pending {
 		t.Error("a new file that was changed meanwhile is said to be right")
 	}
 }

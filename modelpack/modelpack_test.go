@@ -143,7 +143,7 @@ func TestCheckPath(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", ".", "..", "/", "/etc/passwd", "../a", "a/../b", "a/..", "a//b", "a/", "./a", "a/./b",
-		"c:/a", "C:a", `a\b`, `..\a`, "a\x00b", "\xff", ".tare", ".tare/state.json", ".TARE/x",
+		"c:/a", "C:a", `a\b`, `..\a`, "a\x00b", "\xff", ".tare", ".tare/state.json", "sub/.tare/state.json", "a/.Tare/x", ".TARE/x",
 		strings.Repeat("x", 256), strings.Repeat("x/", 64) + "x", ".tare./x", ".tare /x", strings.Repeat("x/", 2100) + "x",
 	} {
 		if err := modelpack.CheckPath(bad); err == nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // StateDir is the directory in which tare keeps its own state where it extracts
-// to. No path of an artifact may lie in it.
+// to. No path of an artifact may lie in one, at any depth.
 const StateDir = ".tare"
 
 // maxName and maxPath bound a path and its components, in bytes, by what Linux
@@ -62,11 +62,10 @@ func checkPath(path string) error {
 	case !filepath.IsLocal(filepath.FromSlash(path)):
 		return errors.New("cannot be the name of a file on this system")
 	}
-	first, _, _ := strings.Cut(path, "/")
-	if strings.EqualFold(strings.TrimRight(first, ". "), StateDir) { // Windows drops what it trims
-		return fmt.Errorf("lies in %s, which is reserved", StateDir)
-	}
 	for name := range strings.SplitSeq(path, "/") {
+		if strings.EqualFold(strings.TrimRight(name, ". "), StateDir) { // Windows drops what it trims
+			return fmt.Errorf("lies in %s, which is reserved", StateDir)
+		}
 		if len(name) > maxName {
 			return fmt.Errorf("has a name longer than %d bytes", maxName)
 		}

@@ -66,6 +66,7 @@ type follower struct {
 
 	held      Version // by the target, as far as is known
 	intact    bool
+	seen      bool    // it could be looked at
 	settled   bool    // the target held a version at some time
 	announced Version // what Ready knows
 	told      Version // what OnChange knows
@@ -90,6 +91,7 @@ func (f *follower) start() {
 // look asks the target what it holds.
 func (f *follower) look() error {
 	held, intact, err := f.target.Installed()
+	f.seen = err == nil
 	if err != nil {
 		f.intact = false
 		return err
@@ -112,9 +114,10 @@ func (f *follower) round(ctx context.Context) Round {
 	}
 	r.Apply = f.bring(ctx, want)
 	if f.intact {
+		f.due = f.due || !f.told.Equal(f.held) // somebody else may have brought it
 		r.Apply = errors.Join(r.Apply, f.announce())
 		r.OnChange = f.tell(ctx)
-	} else if len(f.announced) > 0 { // what was ready is damaged, and could not be restored
+	} else if f.seen && len(f.announced) > 0 { // what was ready is damaged, and could not be restored
 		r.Apply = errors.Join(r.Apply, f.withdraw())
 	}
 	r.Version = f.held

@@ -146,22 +146,28 @@ func TestSyncEndsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
+	mine := filepath.Join(t.TempDir(), "mine")
+	if err := os.WriteFile(mine, []byte("my notes"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	for name, test := range map[string]struct {
 		args []string
 		code int
 	}{
-		"no such tag":        {[]string{reg.Host + "/models/x:nope", dir}, exitNotFound},
-		"bad reference":      {[]string{"UPPER", dir}, exitUsage},
-		"bad subdir":         {[]string{reg.Ref(art) + "=../x", dir}, exitUsage},
-		"empty subdir":       {[]string{reg.Ref(art) + "=", dir}, exitUsage},
-		"two in one place":   {[]string{reg.Ref(art) + "=a", "h.io/r=a", dir}, exitUsage},
-		"interval":           {[]string{reg.Ref(art), dir, "--interval", "999ms"}, exitUsage},
-		"keep":               {[]string{reg.Ref(art), dir, "--keep", "-1"}, exitUsage},
-		"format":             {[]string{reg.Ref(art), dir, "--format", "{{.Nope}}"}, exitUsage},
-		"health address":     {[]string{reg.Ref(art), dir, "--health-addr", "9090"}, exitUsage},
-		"port in use":        {[]string{reg.Ref(art), dir, "--health-addr", at.String()}, exitFailed},
-		"ready is directory": {[]string{reg.Ref(art), dir, "--ready-file", "/"}, exitFailed},
+		"no such tag":           {[]string{reg.Host + "/models/x:nope", dir}, exitNotFound},
+		"bad reference":         {[]string{"UPPER", dir}, exitUsage},
+		"bad subdir":            {[]string{reg.Ref(art) + "=../x", dir}, exitUsage},
+		"empty subdir":          {[]string{reg.Ref(art) + "=", dir}, exitUsage},
+		"two in one place":      {[]string{reg.Ref(art) + "=a", "h.io/r=a", dir}, exitUsage},
+		"interval":              {[]string{reg.Ref(art), dir, "--interval", "999ms"}, exitUsage},
+		"keep":                  {[]string{reg.Ref(art), dir, "--keep", "-1"}, exitUsage},
+		"format":                {[]string{reg.Ref(art), dir, "--format", "{{.Nope}}"}, exitUsage},
+		"health address":        {[]string{reg.Ref(art), dir, "--health-addr", "9090"}, exitUsage},
+		"port in use":           {[]string{reg.Ref(art), dir, "--health-addr", at.String()}, exitFailed},
+		"ready is directory":    {[]string{reg.Ref(art), dir, "--ready-file", "/"}, exitUsage},
+		"ready is of somebody":  {[]string{reg.Ref(art), dir, "--ready-file", mine}, exitUsage},
+		"ready is a file below": {[]string{reg.Ref(art), dir, "--ready-file", filepath.Join(dir, "ready")}, exitUsage},
 	} {
 		if err := <-startSync(t, test.args...).done; exitCode(err) != test.code {
 			t.Errorf("%s: %v, want exit code %d", name, err, test.code)

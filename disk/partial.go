@@ -35,6 +35,10 @@ const writebackEvery = 16 << 20
 type Partial struct {
 	*os.File
 
+	// Lazy leaves it to the system when to write: for those who will not wait for
+	// the disk.
+	Lazy bool
+
 	root *os.Root
 	name string
 	size int64
@@ -71,7 +75,7 @@ func OpenPartial(root *os.Root, name string, size int64, host string) (*Partial,
 // WriteAt implements [io.WriterAt].
 func (p *Partial) WriteAt(b []byte, off int64) (int, error) {
 	n, err := p.File.WriteAt(b, off)
-	if since := p.written.Add(int64(n)); since >= writebackEvery && p.written.CompareAndSwap(since, 0) {
+	if since := p.written.Add(int64(n)); !p.Lazy && since >= writebackEvery && p.written.CompareAndSwap(since, 0) {
 		StartWriteback(p.File)
 	}
 	return n, err

@@ -62,6 +62,7 @@ func (x *extraction) stageFile(ctx context.Context, prefix string, j *job) (err 
 		return extracting(j.layer, err)
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
+	p.Lazy = x.o.NoSync
 	sink := &fileSink{Partial: p, head: headerLength(j.layer, j.size), size: j.size, all: j.layer.Size}
 	proof, err := j.model.Source.Fill(ctx, j.layer.Descriptor, sink, func(safe, resumed int64) {
 		observe(x.o.Observer, PhaseData, j.name(), safe, 0, resumed)
@@ -205,7 +206,7 @@ func (x *extraction) write(name string, r io.Reader, executable bool, when time.
 	defer func() { err = errors.Join(err, f.Close()) }()
 	buf := x.buffers.Get().(*[copyBuffer]byte)
 	defer x.buffers.Put(buf)
-	if n, err = io.CopyBuffer(onlyWriter{&writeback{f: f}}, onlyReader{r}, buf[:]); err != nil {
+	if n, err = io.CopyBuffer(onlyWriter{&writeback{f: f, lazy: x.o.NoSync}}, onlyReader{r}, buf[:]); err != nil {
 		return n, err
 	}
 	return n, x.dress(f, name, executable, when)
@@ -219,13 +220,14 @@ type (
 
 // writeback writes to a file and has the disk begin early.
 type writeback struct {
-	f *os.File
-	n int64 // bytes since it was last asked
+	f    *os.File
+	n    int64 // bytes since it was last asked
+	lazy bool  // nobody will wait for it
 }
 
 func (w *writeback) Write(p []byte) (int, error) {
 	n, err := w.f.Write(p)
-	if w.n += int64(n); w.n >= 16<<20 {
+	if w.n += int64(n); !w.lazy && w.n >= 16<<20 {
 		w.n = 0
 		disk.StartWriteback(w.f)
 	}

@@ -54,7 +54,7 @@ func syncPass(t *testing.T, seed uint64) {
 
 	// The directory is good, whether or not there is a registry.
 	k.reg.Close()
-	must(t, os.WriteFile(k.m.path("ready"), []byte("of an earlier run"), 0o644))
+	must(t, os.WriteFile(k.m.path("ready"), []byte("h.io/x:v1 sha256:"+strings.Repeat("0", 64)+"\n"), 0o644))
 	cmd = k.start(t)
 	k.await(t, "ready", k.last)
 	k.end(t, cmd)

@@ -107,7 +107,8 @@ func TestHostID(t *testing.T) {
 	if disk.JoinID("m", "b") == disk.JoinID("m", "c") || disk.JoinID("m", "b") == disk.JoinID("n", "b") {
 		t.Error("two hosts have one id")
 	}
-	if disk.HostID() != disk.HostID() {
-		t.Error("the id changes")
+	first := disk.HostID()
+	if again := disk.HostID(); again != first {
+		t.Errorf("the id changes from %s to %s", first, again)
 	}
 }

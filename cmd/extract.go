@@ -20,10 +20,33 @@ import (
 	"github.com/tareml/tare/registry"
 )
 
-type extractOptions struct {
+// placeFlags are the flags of all commands that put files into a directory.
+type placeFlags struct {
 	transferFlags
 	filterFlags
 	writeFlags
+}
+
+func (f *placeFlags) register(cmd *cobra.Command) {
+	f.transferFlags.register(cmd)
+	f.filterFlags.register(cmd)
+	f.writeFlags.register(cmd)
+	f.registerMirrors(cmd)
+}
+
+// options are those of an extraction.
+func (f *placeFlags) options() (extract.Options, error) {
+	opts, err := f.writeFlags.options()
+	if err != nil {
+		return opts, err
+	}
+	opts.Filter, err = f.filter()
+	opts.Concurrency = int(f.concurrency)
+	return opts, err
+}
+
+type extractOptions struct {
+	placeFlags
 	output string
 	pull   string
 	dryRun bool
@@ -155,7 +178,7 @@ func (a *app) newExtractCommand() *cobra.Command {
 		},
 	}
 	o.register(cmd)
-	o.registerMirrors(cmd)
+	o.format.register(cmd, formatTable)
 	flags := cmd.Flags()
 	flags.StringVarP(&o.output, "output", "o", "", "`directory` to extract to, instead of DIR")
 	flags.StringVar(&o.pull, "pull", "", "`policy`: always, missing or never (default by\nreference, see above)")
@@ -163,14 +186,6 @@ func (a *app) newExtractCommand() *cobra.Command {
 	cmd.RegisterFlagCompletionFunc("pull", cobra.FixedCompletions([]string{pullAlways, pullMissing, pullNever}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.SetFlagErrorFunc(explainOverwrite)
 	return cmd
-}
-
-// register registers the flags of all commands that extract.
-func (o *extractOptions) register(cmd *cobra.Command) {
-	o.transferFlags.register(cmd)
-	o.filterFlags.register(cmd)
-	o.writeFlags.register(cmd)
-	o.format.register(cmd, formatTable)
 }
 
 // explainOverwrite helps who knows kit, where -d names the directory and -o means
@@ -340,17 +355,6 @@ func (o *extractOptions) result() any {
 		return []extract.Step{{}}
 	}
 	return extracted{}
-}
-
-// options are those of the extraction.
-func (o *extractOptions) options() (extract.Options, error) {
-	opts, err := o.writeFlags.options()
-	if err != nil {
-		return opts, err
-	}
-	opts.Filter, err = o.filter()
-	opts.Concurrency = int(o.concurrency)
-	return opts, err
 }
 
 func printExtracted(cmd *cobra.Command, format formatFlag, v extracted) error {

@@ -32,7 +32,7 @@ any, all files are fetched.`,
 		},
 	}
 	o.register(cmd)
-	o.registerMirrors(cmd)
+	o.format.register(cmd, formatTable)
 	flags := cmd.Flags()
 	flags.StringVarP(&o.output, "output", "o", "", "`directory` to fetch to")
 	flags.StringSliceVar(&patterns, "patterns", nil, "`globs` of files to fetch, with commas between them")

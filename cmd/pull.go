@@ -104,7 +104,7 @@ func (o *pullOptions) check() error {
 
 // extractPulled puts the files into a directory.
 func (a *app) extractPulled(cmd *cobra.Command, o pullOptions, ref registry.Reference, policy string) error {
-	e := extractOptions{transferFlags: o.transferFlags, pull: policy, format: o.format}
+	e := extractOptions{placeFlags: placeFlags{transferFlags: o.transferFlags}, pull: policy, format: o.format}
 	e.mtime, e.typed, e.kept = mtimeNow, never, never
 	return a.extractTo(cmd, e, []target{{ref: ref}}, o.extractDir)
 }

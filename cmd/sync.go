@@ -21,9 +21,7 @@ import (
 )
 
 type syncOptions struct {
-	transferFlags
-	filterFlags
-	writeFlags
+	placeFlags
 	interval   time.Duration
 	onChange   string
 	readyFile  string
@@ -81,10 +79,7 @@ A sidecar in Kubernetes, beside a server that reads /models/current:
 			return a.runSync(cmd, o, args)
 		},
 	}
-	o.transferFlags.register(cmd)
-	o.filterFlags.register(cmd)
-	o.writeFlags.register(cmd)
-	o.registerMirrors(cmd)
+	o.register(cmd)
 	flags := cmd.Flags()
 	flags.DurationVar(&o.interval, "interval", follow.DefaultInterval, "time from one check to the next")
 	flags.StringVar(&o.onChange, "on-change", "", "`command` for the shell, to run after each change")
@@ -110,17 +105,6 @@ func (o *syncOptions) check() error {
 		}
 	}
 	return errors.Join(o.concurrency.check(), o.format.check(changed{Models: []changedModel{{}}}))
-}
-
-// options are those of each extraction.
-func (o *syncOptions) options() (extract.Options, error) {
-	opts, err := o.writeFlags.options()
-	if err != nil {
-		return opts, err
-	}
-	opts.Filter, err = o.filter()
-	opts.Concurrency = int(o.concurrency)
-	return opts, err
 }
 
 func (a *app) runSync(cmd *cobra.Command, o syncOptions, args []string) error {

@@ -81,9 +81,6 @@ func one(err error) int64 {
 	return 1
 }
 
-// Observe implements the observers of engines: whoever moves bytes is alive.
-func (h *health) Observe(_, _ string, _, _, _ int64) { h.beat() }
-
 // beat is a sign of life of something that may take long.
 func (h *health) beat() {
 	h.mu.Lock()

@@ -21,10 +21,6 @@ func PartialFiles(name string) []string {
 	return []string{name + stateNewSuffix, name + stateSuffix, name}
 }
 
-// writebackEvery is how many bytes are written before the disk is asked to
-// begin with them.
-const writebackEvery = 16 << 20
-
 // Partial is a file that a transfer fills, over several attempts if need be, and
 // the state of the transfer in a file beside it. It is a sink as package blob
 // describes them. State comes back only to who wants the same content on the
@@ -35,8 +31,7 @@ const writebackEvery = 16 << 20
 type Partial struct {
 	*os.File
 
-	// Lazy leaves it to the system when to write: for those who will not wait for
-	// the disk.
+	// Lazy is that of a [Writer].
 	Lazy bool
 
 	root *os.Root

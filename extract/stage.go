@@ -206,7 +206,7 @@ func (x *extraction) write(name string, r io.Reader, executable bool, when time.
 	defer func() { err = errors.Join(err, f.Close()) }()
 	buf := x.buffers.Get().(*[copyBuffer]byte)
 	defer x.buffers.Put(buf)
-	if n, err = io.CopyBuffer(onlyWriter{&writeback{f: f, lazy: x.o.NoSync}}, onlyReader{r}, buf[:]); err != nil {
+	if n, err = io.CopyBuffer(onlyWriter{&disk.Writer{File: f, Lazy: x.o.NoSync}}, onlyReader{r}, buf[:]); err != nil {
 		return n, err
 	}
 	return n, x.dress(f, name, executable, when)
@@ -217,22 +217,6 @@ type (
 	onlyWriter struct{ io.Writer }
 	onlyReader struct{ io.Reader }
 )
-
-// writeback writes to a file and has the disk begin early.
-type writeback struct {
-	f    *os.File
-	n    int64 // bytes since it was last asked
-	lazy bool  // nobody will wait for it
-}
-
-func (w *writeback) Write(p []byte) (int, error) {
-	n, err := w.f.Write(p)
-	if w.n += int64(n); !w.lazy && w.n >= 16<<20 {
-		w.n = 0
-		disk.StartWriteback(w.f)
-	}
-	return n, err
-}
 
 // observedReader reports progress and stops when its context is done.
 type observedReader struct {

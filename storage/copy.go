@@ -2,12 +2,9 @@ package storage
 
 import (
 	"io"
-	"os"
 	"runtime"
 
 	"github.com/opencontainers/go-digest"
-
-	"github.com/tareml/tare/disk"
 )
 
 const (
@@ -18,10 +15,6 @@ const (
 	// maxEmptyReads is how many reads without bytes or error in a row are one too
 	// many.
 	maxEmptyReads = 100
-
-	// writebackEvery is how many bytes are written before the disk is asked to
-	// begin with them.
-	writebackEvery = 16 << 20
 )
 
 // copyHashed copies r to w and hashes the bytes while they are in the cache. It
@@ -142,20 +135,4 @@ func (b *besideHasher) close() {
 		b.store.buffers.Put(buf)
 	}
 	b.store.copies.Add(-1)
-}
-
-// writebackWriter writes to a file and has the disk begin early.
-type writebackWriter struct {
-	f *os.File
-	n int64 // bytes since it was last asked
-}
-
-// Write implements [io.Writer].
-func (w *writebackWriter) Write(p []byte) (int, error) {
-	n, err := w.f.Write(p)
-	if w.n += int64(n); w.n >= writebackEvery {
-		w.n = 0
-		disk.StartWriteback(w.f)
-	}
-	return n, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/filelock"
 )
 
@@ -34,7 +35,7 @@ func (ss *Session) Ingest(ctx context.Context, r io.Reader) (digest.Digest, int6
 // take fills f with what r has to say, or with a clone of the file that r reads.
 func (s *Store) take(ctx context.Context, f *os.File, r io.Reader) (digest.Digest, int64, error) {
 	if !cloneInto(f, r) {
-		return s.copyHashed(ctx.Err, &writebackWriter{f: f}, r, digest.SHA256)
+		return s.copyHashed(ctx.Err, &disk.Writer{File: f}, r, digest.SHA256)
 	}
 	d, n, err := s.copyHashed(ctx.Err, io.Discard, r, digest.SHA256)
 	if err != nil {

@@ -32,8 +32,12 @@ func (a *app) newPushCommand() *cobra.Command {
 		Use:   "push REF",
 		Short: "Send an artifact from the local store to its registry",
 		Long: `Send an artifact from the local store to the registry that its reference names.
-Blobs that are there already are not sent again. The tag is moved to what was
-pushed, last of all.`,
+Blobs that are there already are not sent again, nor those that the registry has
+in another repository as far as the store knows. The tag is moved to what was
+pushed, last of all.
+
+After an interruption the same command goes on where the registry stopped, if it
+keeps unfinished uploads.`,
 		Example: `  tare push registry.example.com/team/qwen3-0.6b:v1
   tare push localhost:5000/team/qwen3-0.6b:v1 --format '{{.Digest}}'`,
 		Args:              cobra.ExactArgs(1),
@@ -68,15 +72,30 @@ func (a *app) runPush(cmd *cobra.Command, o pushOptions, name string) error {
 	if err != nil {
 		return err
 	}
-	size, blobs := art.transfer()
 	reporter := a.reporter(cmd)
+	options := o.transferOptions(reporter)
+	options.MountFrom = store.mountable(ref)
+	if err := preflight(cmd, repo, options.Plan(art.Manifest.Layers)); err != nil {
+		return err
+	}
+	size, blobs := art.transfer()
 	err = reporter.During("pushing", size, blobs, func() error {
-		return repo.Push(cmd.Context(), art.desc, art.data, store, o.transferOptions(reporter))
+		return repo.Push(cmd.Context(), art.desc, art.data, store, options)
 	})
 	if err != nil {
 		return err
 	}
 	return printTransferred(cmd, o.format, "pushed", ref, art, reporter.Status())
+}
+
+// preflight refuses what the registry will not take, and says what the push may
+// cost.
+func preflight(cmd *cobra.Command, repo *registry.Repository, layers []registry.Planned) error {
+	advice, err := repo.Preflight(layers)
+	if err == nil && advice != "" {
+		note(cmd, "note: %s", advice)
+	}
+	return err
 }
 
 // check finds bad flags before the work begins.

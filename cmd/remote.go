@@ -53,6 +53,7 @@ func (f *remoteFlags) options() (registry.Options, error) {
 	}
 	o := registry.Options{
 		Hosts:     hosts,
+		Journal:   newJournal(),
 		PlainHTTP: f.plainHTTP,
 		Insecure:  f.insecure,
 		Proxy:     f.proxy,

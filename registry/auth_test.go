@@ -295,7 +295,7 @@ func TestUploadElsewhereTakesNoCredentials(t *testing.T) {
 	tokens.host = registry.Listener.Addr().String()
 	client := newTestClient(t, Options{Credentials: StaticCredentials(tokens.host, testregistry.Username, testregistry.Password, DockerCredentials())})
 	repo := newTestRepository(t, client, tokens.host+"/x")
-	if err := repo.Upload(t.Context(), describe("", []byte("x")), blob.Bytes("x")); err != nil {
+	if _, err := repo.Upload(t.Context(), describe("", []byte("x")), blob.Bytes("x"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if len(storage.headers) != 1 || storage.authorized() {
@@ -322,7 +322,7 @@ func TestUploadElsewhereDoesNotAnswerAChallenge(t *testing.T) {
 		w.WriteHeader(map[string]int{http.MethodHead: http.StatusNotFound, http.MethodPost: http.StatusAccepted}[req.Method])
 	}))
 	client := newTestClient(t, Options{PlainHTTP: true, Credentials: anyHost{}})
-	err := newTestRepository(t, client, repo.ref.String()).Upload(t.Context(), describe("", []byte("x")), blob.Bytes("x"))
+	_, err := newTestRepository(t, client, repo.ref.String()).Upload(t.Context(), describe("", []byte("x")), blob.Bytes("x"), nil)
 	if !errors.Is(err, ErrDenied) || len(storage.headers) != 1 || storage.authorized() {
 		t.Errorf("%v after %d requests, authorized %v", err, len(storage.headers), storage.authorized())
 	}

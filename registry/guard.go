@@ -18,7 +18,9 @@ func (e stallError) Timeout() bool   { return true }
 func (e stallError) Temporary() bool { return true }
 
 // guard cuts connections that make no progress. There is no limit on the time
-// of a whole request, since nobody knows how large a model is.
+// of a whole request, since nobody knows how large a model is. There is a long one
+// on the time that a registry may think about what it got: the PUT that ends an
+// upload has it hash all bytes, even if it brings none.
 type guard struct {
 	next                   http.RoundTripper
 	headers, receive, send time.Duration
@@ -28,11 +30,12 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	guarded := req.WithContext(ctx)
 	dog := newWatchdog(g.headers, cancel)
-	if req.Body == nil || req.Body == http.NoBody {
-		dog.watch()
-	} else {
+	switch {
+	case hasBody(req):
 		dog.limit = g.send
 		guarded.Body = &sentBody{ReadCloser: req.Body, dog: dog}
+	case req.Method != http.MethodPut:
+		dog.watch()
 	}
 	resp, err := g.next.RoundTrip(guarded)
 	dog.retire()

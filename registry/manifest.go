@@ -154,12 +154,23 @@ func prove(desc ocispec.Descriptor, data []byte) (blob.Proof, error) {
 	return v.Proof()
 }
 
-// putManifest pushes a manifest under the repository's tag, if it has one, and
-// then asks what the tag points to. A tag is put even if the manifest is there
-// already, since it may be there under another tag.
-func (r *Repository) putManifest(ctx context.Context, desc ocispec.Descriptor, manifest []byte) error {
+// PushManifest puts a manifest under the repository's tag, if it has one, and
+// then asks what the tag points to. If that is the manifest already, there is
+// nothing to do. The blobs that it names have to be there.
+func (r *Repository) PushManifest(ctx context.Context, desc ocispec.Descriptor, manifest []byte) error {
+	if err := r.pushManifest(ctx, desc, manifest); err != nil {
+		return fmt.Errorf("pushing %s: %w", r.ref, err)
+	}
+	return nil
+}
+
+func (r *Repository) pushManifest(ctx context.Context, desc ocispec.Descriptor, manifest []byte) error {
 	if r.ref.Digest != "" && r.ref.Digest != desc.Digest {
 		return fmt.Errorf("the manifest is %s, not %s: %w", desc.Digest, r.ref.Digest, blob.ErrMismatch)
+	}
+	ctx, err := r.scoped(ctx, auth.ActionPull, auth.ActionPush)
+	if err != nil {
+		return err
 	}
 	target := r.ref.Tag
 	if target == "" {
@@ -167,6 +178,9 @@ func (r *Repository) putManifest(ctx context.Context, desc ocispec.Descriptor, m
 	}
 	store, err := r.oras(ctx)
 	if err != nil {
+		return err
+	}
+	if there, err := r.leadsTo(ctx, target, desc.Digest); there || err != nil {
 		return err
 	}
 	if err := store.Manifests().PushReference(ctx, desc, bytes.NewReader(manifest), target); err != nil {
@@ -180,6 +194,20 @@ func (r *Repository) putManifest(ctx context.Context, desc ocispec.Descriptor, m
 		return fmt.Errorf("%s points to %s, not to the %s that was pushed: %w", target, got.Digest, desc.Digest, blob.ErrMismatch)
 	}
 	return nil
+}
+
+// leadsTo says whether the registry says that target is want. One that says
+// nothing of use will have to be told.
+func (r *Repository) leadsTo(ctx context.Context, target string, want digest.Digest) (bool, error) {
+	origin, err := r.origin(ctx)
+	if err != nil {
+		return false, err
+	}
+	got, err := r.headManifest(ctx, origin, target)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	return err == nil && got == want, nil
 }
 
 // resolve asks the registry itself what target is. The answer to a HEAD may lack

@@ -95,6 +95,9 @@ type Options struct {
 	// asked once for each.
 	Hosts func(registry string) (Hosts, error)
 
+	// Journal remembers uploads for a later process, unless it is nil.
+	Journal Journal
+
 	// Sleep waits between two attempts and returns early with the context's
 	// error; tests replace it. A timer if nil.
 	Sleep func(context.Context, time.Duration) error
@@ -109,9 +112,12 @@ type Client struct {
 	auth      *authenticator
 	sleep     func(context.Context, time.Duration) error
 	plainHTTP bool
+	journal   Journal // or nil
+	chunk     int64   // what is sent at once
 
 	mu      sync.Mutex
 	schemes map[string]string      // by host, for hosts that were probed
+	habits  map[string]habits      // of registries, by name
 	doubted map[digest.Digest]bool // blobs of which a mirror brought the wrong bytes
 }
 
@@ -145,7 +151,7 @@ func (o Options) withDefaults() Options {
 func newClient(o Options, pools *pools) *Client {
 	c := &Client{
 		store: o.Credentials, sleep: o.Sleep, plainHTTP: o.PlainHTTP, schemes: map[string]string{}, doubted: map[digest.Digest]bool{},
-		slots: newSlots(), grain: newGrain(),
+		slots: newSlots(), grain: newGrain(), habits: map[string]habits{}, journal: o.Journal, chunk: chunkSize,
 	}
 	c.directory = newDirectory(o.Hosts, pools)
 	transport := newTransport(o, pools, c.slots.shrink)

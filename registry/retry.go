@@ -99,18 +99,17 @@ func (t *retrier) CloseIdleConnections() { closeIdle(t.next) }
 
 // plan says whether to try again, and after what time.
 func plan(req *http.Request, resp *http.Response, err error, attempt int) (wait time.Duration, again bool) {
-	hasBody := req.Body != nil && req.Body != http.NoBody
-	if attempt >= maxAttempts || req.Context().Err() != nil || isHasty(req.Context()) || hasBody && req.GetBody == nil {
+	ctx := req.Context()
+	if attempt >= maxAttempts || ctx.Err() != nil || isHasty(ctx) || isOnce(ctx) || hasBody(req) && req.GetBody == nil {
 		return 0, false
 	}
-	once := hasBody && bodyOnce(req.Context())
 	if err != nil {
-		if once || !transient(err) || attempt >= maxDialAttempts && dialFailed(err) {
+		if !transient(err) || attempt >= maxDialAttempts && dialFailed(err) {
 			return 0, false
 		}
 		return backoff(attempt), true
 	}
-	if !retryStatus(req.Method, resp.StatusCode, once) {
+	if !retryStatus(req.Method, resp.StatusCode) {
 		return 0, false
 	}
 	if wait := parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()); wait > 0 {
@@ -119,14 +118,11 @@ func plan(req *http.Request, resp *http.Response, err error, attempt int) (wait 
 	return backoff(attempt), true
 }
 
-// retryStatus says which refusals pass. After 502 and 504 nobody knows whether
-// the registry has the body, so a body that is sent once is left to its sender.
-func retryStatus(method string, status int, once bool) bool {
+// retryStatus says which refusals pass.
+func retryStatus(method string, status int) bool {
 	switch status {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return true
-	case http.StatusBadGateway, http.StatusGatewayTimeout:
-		return !once
 	case http.StatusInternalServerError:
 		return method == http.MethodGet || method == http.MethodHead
 	}
@@ -209,13 +205,13 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 	return 0
 }
 
-// bodyOnceKey marks the contexts of [withBodyOnce].
-type bodyOnceKey struct{}
+// onceKey marks the contexts of [withOnce].
+type onceKey struct{}
 
-// withBodyOnce makes the transport repeat a request only where the registry
-// said that it did not take the body.
-func withBodyOnce(ctx context.Context) context.Context {
-	return context.WithValue(ctx, bodyOnceKey{}, true)
+// withOnce has the transport send a request once: only its sender knows what
+// became of it, and what to do about that.
+func withOnce(ctx context.Context) context.Context {
+	return context.WithValue(ctx, onceKey{}, true)
 }
 
-func bodyOnce(ctx context.Context) bool { return ctx.Value(bodyOnceKey{}) != nil }
+func isOnce(ctx context.Context) bool { return ctx.Value(onceKey{}) != nil }

@@ -44,7 +44,7 @@ func TestRetryDecidesByStatus(t *testing.T) {
 		{"GET", 501, false, 1},
 		{"PUT", 502, false, maxAttempts},
 		{"PUT", 502, true, 1},
-		{"PUT", 503, true, maxAttempts},
+		{"PUT", 503, true, 1},
 		{"PUT", 504, true, 1},
 		{"GET", 404, false, 1},
 		{"GET", 401, false, 1},
@@ -59,7 +59,7 @@ func TestRetryDecidesByStatus(t *testing.T) {
 		}
 		ctx := t.Context()
 		if test.once {
-			ctx = withBodyOnce(ctx)
+			ctx = withOnce(ctx)
 		}
 		req, _ := http.NewRequestWithContext(ctx, test.method, "http://x", strings.NewReader("body"))
 		if _, err := r.RoundTrip(req); err != nil {

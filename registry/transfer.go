@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
@@ -53,6 +54,10 @@ type TransferOptions struct {
 
 	// Observer is told of progress, unless it is nil.
 	Observer Observer
+
+	// MountFrom names, by digest, other repositories of the registry that may
+	// have a blob, so that it need not be sent.
+	MountFrom map[digest.Digest]string
 
 	// NameKeys are the annotations of a descriptor that may hold its name for
 	// people; the first that is there is used, else a short digest.
@@ -118,18 +123,15 @@ func (r *Repository) Push(ctx context.Context, desc ocispec.Descriptor, manifest
 	if err != nil {
 		return err
 	}
-	if err := r.putManifest(ctx, desc, manifest); err != nil {
-		return fmt.Errorf("pushing %s: %w", r.ref, err)
-	}
-	return nil
+	return r.PushManifest(ctx, desc, manifest)
 }
 
 // deliver moves one blob to the registry.
 func (r *Repository) deliver(ctx context.Context, desc ocispec.Descriptor, src Content, o TransferOptions) error {
 	name := o.name(desc)
 	open := func() (blob.Source, error) { return src.Open(desc) }
-	present, err := r.upload(ctx, desc, open, func(safe int64) {
-		o.observe(PhaseData, name, safe, 0, 0)
+	present, err := r.upload(ctx, desc, o.MountFrom[desc.Digest], open, func(safe, resumed int64) {
+		o.observe(PhaseData, name, safe, 0, resumed)
 	})
 	if err != nil {
 		return r.pushing(desc, err)

@@ -195,7 +195,7 @@ func TestPullIndexByTag(t *testing.T) {
 		index, _ := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": []any{desc}})
 		indexDesc := describe(ocispec.MediaTypeImageIndex, index)
 		repo := p.repo(t, "m/x:all")
-		if err := repo.putManifest(t.Context(), indexDesc, index); err != nil {
+		if err := repo.pushManifest(t.Context(), indexDesc, index); err != nil {
 			t.Fatal(err)
 		}
 		got, data, err := repo.Manifest(t.Context(), repo.ref)
@@ -251,7 +251,7 @@ func TestUploadOfWrongContent(t *testing.T) {
 	onPeers(t, func(t *testing.T, p peer) {
 		desc := describe("", []byte("right"))
 		for _, content := range []string{"wrong", "longer than that"} {
-			err := p.repo(t, "m/x:v1").Upload(t.Context(), desc, blob.Bytes(content))
+			_, err := p.repo(t, "m/x:v1").Upload(t.Context(), desc, blob.Bytes(content), nil)
 			if err == nil {
 				t.Errorf("%q was taken for %q", content, "right")
 			}
@@ -266,7 +266,7 @@ func TestDeniedWithoutCredentials(t *testing.T) {
 	if !errors.Is(err, ErrDenied) || hintOf(err) != "tare login "+host {
 		t.Errorf("manifest: %v, hint %q", err, hintOf(err))
 	}
-	if err := repo.Upload(t.Context(), describe("", []byte("x")), blob.Bytes("x")); !errors.Is(err, ErrDenied) {
+	if _, err := repo.Upload(t.Context(), describe("", []byte("x")), blob.Bytes("x"), nil); !errors.Is(err, ErrDenied) {
 		t.Errorf("upload: %v", err)
 	}
 }

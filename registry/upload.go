@@ -6,28 +6,40 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strings"
-	"sync"
+	"slices"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/tareml/tare/blob"
 )
 
-// uploadAttempts is how often a blob is sent before that is given up.
-const uploadAttempts = 5
+const (
+	// uploadAttempts is how often in a row an upload may fail without progress.
+	uploadAttempts = 8
 
-// Upload sends the content of src, unless the registry has it. It does not
-// close src.
-func (r *Repository) Upload(ctx context.Context, desc ocispec.Descriptor, src blob.Source) error {
-	open := func() (blob.Source, error) { return nopCloser{src}, nil }
-	if _, err := r.upload(ctx, desc, open, func(int64) {}); err != nil {
-		return r.pushing(desc, err)
+	// A registry that got all bytes of a blob and did not confirm it may be busy
+	// with it still. It is asked at least leastLooks times, once more for each
+	// lookBytes of the blob, and at most mostLooks times.
+	leastLooks, mostLooks = 4, 20
+	lookBytes             = 2 << 30
+)
+
+// Upload sends the content of src, unless the registry has it, and says whether
+// it had. It does not close src.
+//
+// Report may be nil. It is told how many more bytes were sent (safe), or were
+// there from an earlier run (resumed). Fewer than zero have to be sent again.
+func (r *Repository) Upload(ctx context.Context, desc ocispec.Descriptor, src blob.Source, report func(safe, resumed int64)) (present bool, err error) {
+	if report == nil {
+		report = func(int64, int64) {}
 	}
-	return nil
+	open := func() (blob.Source, error) { return nopCloser{src}, nil }
+	present, err = r.upload(ctx, desc, "", open, report)
+	if err != nil {
+		return false, r.pushing(desc, err)
+	}
+	return present, nil
 }
 
 // nopCloser keeps a source open that belongs to somebody else.
@@ -40,10 +52,9 @@ func (r *Repository) pushing(desc ocispec.Descriptor, err error) error {
 	return fmt.Errorf("pushing %s@%s: %w", r.ref.Name(), desc.Digest, err)
 }
 
-// upload is Upload with a source that is opened only if it is needed, and
-// reports of how many more bytes were sent; fewer than zero are to be sent
-// again. It says whether the blob was there already.
-func (r *Repository) upload(ctx context.Context, desc ocispec.Descriptor, open func() (blob.Source, error), report func(int64)) (present bool, err error) {
+// upload is Upload with a source that is opened only if it is needed, and the
+// name of another repository that may have the blob.
+func (r *Repository) upload(ctx context.Context, desc ocispec.Descriptor, from string, open func() (blob.Source, error), report func(safe, resumed int64)) (present bool, err error) {
 	if _, err := blob.NewVerifier(desc); err != nil {
 		return false, err
 	}
@@ -61,226 +72,326 @@ func (r *Repository) upload(ctx context.Context, desc ocispec.Descriptor, open f
 	if src.Size() != desc.Size {
 		return false, fmt.Errorf("the source has %d bytes, the manifest says %d: %w", src.Size(), desc.Size, blob.ErrMismatch)
 	}
-	return false, r.send(ctx, desc, src, report)
+	u := &upload{repo: r, desc: desc, src: src, from: from, report: report}
+	return u.run(ctx)
 }
 
-// send tries until the blob has arrived. After a failure it looks whether the
-// blob is there all the same: the answer may be what was lost.
-func (r *Repository) send(ctx context.Context, desc ocispec.Descriptor, src blob.Source, report func(int64)) error {
-	for attempt := 1; ; attempt++ {
-		body := &outgoing{src: src, report: report}
-		err := r.put(ctx, desc, body)
-		if err == nil {
-			return nil
-		}
-		body.takeBack()
-		if attempt == uploadAttempts || !resendable(err) {
+// upload is one blob on its way to the registry. It goes on from what the
+// registry says that it has, never from what was sent.
+type upload struct {
+	repo   *Repository
+	desc   ocispec.Descriptor
+	src    blob.Source
+	from   string // another repository that may have the blob, or ""
+	report func(safe, resumed int64)
+
+	session   *session // nil if there is none
+	unsure    bool     // the session has to be asked what it has
+	inherited bool     // it is one of an earlier process, and was not asked yet
+	claim     Claim    // of the session's entry in the journal, or nil
+
+	safe, resumed int64 // reported
+	patience
+	unconfirmed bool // the registry may be making a blob of all bytes
+	distrusted  bool // all bytes arrived once, and were refused
+	mounted     bool // from another repository
+}
+
+func (u *upload) habits() habits { return u.repo.client.habitsOf(u.repo.ref.Registry) }
+
+func (u *upload) learn(change func(*habits)) { u.repo.client.learn(u.repo.ref.Registry, change) }
+
+// run sends the blob, and says whether it turned out to be there without that.
+func (u *upload) run(ctx context.Context) (present bool, err error) {
+	if u.inChunks() {
+		u.claim = u.repo.client.claim("upload", u.repo.ref.Name(), u.desc.Digest.String())
+		u.session = u.repo.remembered(u.claim)
+		u.unsure, u.inherited = u.session != nil, true
+	}
+	err = u.persist(ctx)
+	if u.claim != nil {
+		u.claim.Release(err == nil || u.session == nil)
+	}
+	return u.mounted, err
+}
+
+// persist tries until the blob is there, or there is no sense in it any more.
+func (u *upload) persist(ctx context.Context) error {
+	for {
+		err := u.attempt(ctx)
+		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if err := r.client.sleep(ctx, backoff(attempt)); err != nil {
+		if err := u.consider(ctx, err); err != nil {
 			return err
 		}
-		present, hasErr := r.has(ctx, desc)
-		if present {
-			report(desc.Size)
-			return nil
+		if u.failures == 0 {
+			continue
 		}
-		if hasErr != nil && !passing(hasErr) {
-			return hasErr
+		if err := u.repo.client.sleep(ctx, backoff(u.failures)); err != nil {
+			return err
 		}
 	}
 }
 
-// resendable says whether a new upload may work where one failed. A session that
-// is gone is the common case after a cut.
-func resendable(err error) bool {
-	return passing(err) || hasStatus(err, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable)
+// attempt goes on until something fails.
+func (u *upload) attempt(ctx context.Context) error {
+	if u.unsure {
+		if done, err := u.settle(ctx); done || err != nil {
+			return err
+		}
+	}
+	if u.session == nil {
+		if err := u.begin(ctx); u.mounted || err != nil {
+			return err
+		}
+	}
+	for u.inChunks() && u.session.offset < u.desc.Size {
+		if err := u.sendChunk(ctx); err != nil {
+			return err
+		}
+	}
+	return u.finish(ctx)
 }
 
-// has says whether the registry has the blob.
-func (r *Repository) has(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
-	req, err := r.request(ctx, http.MethodHead, "blobs/"+desc.Digest.String())
-	if err != nil {
+// settle finds out how far an upload got that was interrupted, in this process or
+// in one before it.
+func (u *upload) settle(ctx context.Context) (done bool, err error) {
+	if u.failures > 0 {
+		if done, err := u.look(ctx); done || err != nil {
+			return done, err
+		}
+	}
+	before := u.safe + u.resumed
+	switch err := u.locate(ctx); {
+	case errors.Is(err, errGone):
+		if done, err := u.awaitBlob(ctx); done || err != nil {
+			return done, err
+		}
+		u.restart(before > 0)
+	case err != nil:
 		return false, err
+	default:
+		u.adopt(u.session.offset)
+		u.progress(max(0, int(u.session.offset-before)))
 	}
-	resp, err := r.client.do(req)
-	if errors.Is(err, blob.ErrNotFound) {
+	u.unsure = false
+	return false, nil
+}
+
+// look says whether the blob is there all the same: the answer may be what was
+// lost.
+func (u *upload) look(ctx context.Context) (bool, error) {
+	present, err := u.repo.has(ctx, u.desc)
+	if present {
+		u.adopt(u.desc.Size)
+	}
+	return present, err
+}
+
+// awaitBlob gives a registry time to make a blob of what it has.
+func (u *upload) awaitBlob(ctx context.Context) (bool, error) {
+	if !u.unconfirmed {
 		return false, nil
 	}
-	if err != nil {
-		return false, err
+	for n := range min(leastLooks+u.desc.Size/lookBytes, mostLooks) {
+		if err := u.repo.client.sleep(ctx, backoff(int(n)+1)); err != nil {
+			return false, err
+		}
+		if done, err := u.look(ctx); done || err != nil {
+			return done, err
+		}
 	}
-	discard(resp)
-	return resp.ContentLength < 0 || resp.ContentLength == desc.Size, nil
+	return false, nil
 }
 
-// put opens a session and sends the blob in one request.
-func (r *Repository) put(ctx context.Context, desc ocispec.Descriptor, body *outgoing) error {
-	location, err := r.openSession(ctx)
-	if err != nil {
-		return err
+// locate asks the session, if it is one that can be asked.
+func (u *upload) locate(ctx context.Context) error {
+	if u.session == nil || u.habits().Whole {
+		return errGone
 	}
-	location.RawQuery = strings.TrimPrefix(location.RawQuery+"&digest="+url.QueryEscape(desc.Digest.String()), "&")
-	req, err := http.NewRequestWithContext(withBodyOnce(ctx), http.MethodPut, location.String(), nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/octet-stream")
-	if err := body.attach(req); err != nil {
-		return err
-	}
-	resp, err := r.sendBody(req)
-	if srcErr := body.failed(); srcErr != nil {
-		err = fmt.Errorf("reading the source: %w", srcErr)
-	}
-	if resp != nil {
-		discard(resp)
-	}
-	if err != nil {
-		return err
-	}
-	return checkStored(resp, desc.Digest)
+	return u.session.locate(ctx, u.desc.Size)
 }
 
-// checkStored compares what the registry says it stored, if it says.
-func checkStored(resp *http.Response, want digest.Digest) error {
-	got := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
-	if got.Validate() == nil && got.Algorithm() == want.Algorithm() && got != want {
-		return fmt.Errorf("the registry stored %s: %w", got, blob.ErrMismatch)
+// restart gives the session up, and what it had.
+func (u *upload) restart(lost bool) {
+	if lost && !u.habits().Whole {
+		u.learn(func(h *habits) { h.Forgets = true })
+	}
+	u.session, u.unsure, u.inherited, u.unconfirmed = nil, false, false, false
+	u.adopt(0)
+}
+
+// adopt makes n the number of bytes that are there. Those that an earlier process
+// sent come first.
+func (u *upload) adopt(n int64) {
+	resumed := min(u.resumed, n)
+	if u.inherited {
+		resumed, u.inherited = n, false
+	}
+	u.report(n-resumed-u.safe, resumed-u.resumed)
+	u.safe, u.resumed = n-resumed, resumed
+}
+
+// begin opens a session, unless the registry has the blob in another repository.
+func (u *upload) begin(ctx context.Context) (err error) {
+	u.session, err = u.repo.openSession(ctx, u.desc, u.from)
+	if err != nil {
+		return err
+	}
+	u.from, u.mounted = "", u.session == nil
+	return nil
+}
+
+// inChunks says whether the blob is sent in pieces. What is left of one that was
+// interrupted is.
+func (u *upload) inChunks() bool {
+	if u.distrusted || u.habits().Whole {
+		return false
+	}
+	return u.desc.Size > u.chunk() || u.session != nil && u.session.offset > 0
+}
+
+// chunk is how much is sent at once.
+func (u *upload) chunk() int64 {
+	size := u.repo.client.chunk
+	if learnt := u.habits().Chunk; learnt > 0 {
+		size = min(size, learnt)
+	}
+	if u.session != nil {
+		size = max(size, u.session.least)
+	}
+	return size
+}
+
+// sendChunk sends the next piece.
+func (u *upload) sendChunk(ctx context.Context) error {
+	s := u.session
+	s.remember(u.claim)
+	n := min(u.chunk(), u.desc.Size-s.offset)
+	if err := u.send(n, func(body *outgoing) error { return s.append(ctx, body) }); err != nil {
+		return err
+	}
+	u.progress(int(n))
+	u.learn(func(h *habits) { h.Chunks = true })
+	return nil
+}
+
+// finish sends what is left, and has the registry make a blob of it.
+func (u *upload) finish(ctx context.Context) error {
+	s := u.session
+	s.remember(u.claim)
+	return u.send(u.desc.Size-s.offset, func(body *outgoing) error {
+		err := s.commit(ctx, u.desc.Digest, body)
+		u.unconfirmed = err != nil && body.gone() && leavesOpen(err)
+		return err
+	})
+}
+
+// send sends the next n bytes by means of by, and reports them.
+func (u *upload) send(n int64, by func(*outgoing) error) error {
+	body := &outgoing{src: u.src, off: u.session.offset, n: n, report: func(n int64) { u.report(n, 0) }}
+	if err := by(body); err != nil {
+		body.takeBack()
+		return err
+	}
+	u.safe += n
+	return nil
+}
+
+// consider decides what a failure means for what comes next. It returns an error
+// if nothing does.
+func (u *upload) consider(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*sourceError](err); ok {
+		return err
+	}
+	if u.adapt(err) {
+		return nil
+	}
+	if errors.Is(err, blob.ErrMismatch) {
+		return u.distrust(ctx, err)
+	}
+	switch {
+	case passing(err):
+		u.unsure = u.session != nil
+	case u.session != nil && isSessionError(err):
+		u.restart(u.safe+u.resumed > 0)
+	default:
+		return err
+	}
+	u.gained = 0
+	if u.failures++; u.failures == uploadAttempts {
+		return fmt.Errorf("gave up after %d attempts in a row: %w", u.failures, err)
 	}
 	return nil
 }
 
-// sendBody sends req with credentials if it goes to the registry itself, and
-// without if it goes elsewhere.
-func (r *Repository) sendBody(req *http.Request) (*http.Response, error) {
-	origin, err := r.origin(req.Context())
+// leavesOpen says whether a request that ended like this may have taken effect.
+func leavesOpen(err error) bool {
+	return passing(err) && !hasStatus(err, http.StatusTooManyRequests, http.StatusServiceUnavailable)
+}
+
+// isSessionError says whether another session may work where one did not.
+func isSessionError(err error) bool {
+	return hasStatus(err, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, http.StatusConflict) ||
+		hasCode(err, "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "SIZE_INVALID", "RANGE_INVALID")
+}
+
+// adapt changes the way of sending to one that the registry takes, if there is
+// another.
+func (u *upload) adapt(err error) bool {
+	h, s := u.habits(), u.session
+	switch {
+	case s == nil || h.Whole || u.distrusted:
+		return false
+	case hasStatus(err, http.StatusRequestEntityTooLarge) && min(u.chunk(), u.desc.Size) > max(minChunk, s.least):
+		smaller := max(min(u.chunk(), u.desc.Size)/4, minChunk)
+		u.learn(func(h *habits) { h.Chunk = smaller })
+	case u.inChunks() && s.offset == 0 && !h.Chunks && noChunks(err):
+		u.learn(func(h *habits) { h.Whole = true })
+	default:
+		return false
+	}
+	u.restart(false)
+	return true
+}
+
+// distrust begins anew, and in one piece, if the registry refuses what arrived
+// although the source is what it should be.
+func (u *upload) distrust(ctx context.Context, refused error) error {
+	if u.distrusted {
+		return refused
+	}
+	content, err := blob.NewReader(io.NewSectionReader(u.src, 0, u.src.Size()), u.desc)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if canonical(req.URL) == canonical(&url.URL{Scheme: req.URL.Scheme, Host: origin.host}) {
-		return r.client.do(req)
+	if err := drain(ctx, content); err != nil {
+		return fmt.Errorf("what is to be sent is damaged: %w", err)
 	}
-	return r.client.doPlain(req)
+	u.restart(false)
+	u.distrusted = true
+	return nil
 }
 
-// openSession asks for a place to upload to.
-func (r *Repository) openSession(ctx context.Context) (*url.URL, error) {
-	req, err := r.request(ctx, http.MethodPost, "blobs/uploads/")
-	if err != nil {
-		return nil, err
-	}
-	resp, err := r.client.do(req)
-	if err != nil {
-		return nil, err
-	}
-	discard(resp)
-	if resp.StatusCode != http.StatusAccepted {
-		return nil, &problem{text: fmt.Sprintf("unexpected status %d for a new upload", resp.StatusCode), status: resp.StatusCode}
-	}
-	return uploadLocation(req.URL, resp.Header.Get("Location"))
-}
-
-// uploadLocation resolves the Location of a session. A registry behind a proxy
-// that ends TLS may name itself with http: that is put right, since it is the
-// same host. Any other step down from TLS is refused.
-func uploadLocation(base *url.URL, location string) (*url.URL, error) {
-	u, err := base.Parse(location)
-	if err != nil || location == "" || u.Host == "" {
-		return nil, errors.New("the registry gave no usable address for the upload")
-	}
-	if base.Scheme == "https" && u.Scheme == "http" && strings.EqualFold(u.Hostname(), base.Hostname()) &&
-		(u.Port() == "" || u.Port() == base.Port()) {
-		u.Scheme, u.Host = base.Scheme, base.Host
-	}
-	if u.Scheme != "https" && u.Scheme != base.Scheme {
-		return nil, fmt.Errorf("the registry wants the upload at %s://%s, without TLS: %w", printable(u.Scheme), printable(u.Host), blob.ErrHostile)
-	}
-	u.User = nil
-	if canonical(u) == canonical(base) {
-		u.Host = base.Host
-	}
-	return u, nil
-}
-
-// canonical is the origin of u, with the port spelled out.
-func canonical(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return strings.ToLower(u.Scheme + "://" + u.Hostname() + ":" + port)
-}
-
-// outgoing is a body that can be read from the start as often as it takes. It
-// reports what the newest of its readers has given away.
-type outgoing struct {
-	src    blob.Source
-	report func(int64)
-
-	mu   sync.Mutex
-	body *outgoingBody // the newest
-	sent int64
-	err  error
-}
-
-// attach makes o the body of req.
-func (o *outgoing) attach(req *http.Request) (err error) {
-	if o.src.Size() == 0 {
-		req.Body, req.GetBody = http.NoBody, func() (io.ReadCloser, error) { return http.NoBody, nil }
-		return nil
-	}
-	req.ContentLength = o.src.Size()
-	req.GetBody = o.open
-	req.Body, err = o.open()
-	return err
-}
-
-func (o *outgoing) open() (io.ReadCloser, error) {
-	o.takeBack()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.body = &outgoingBody{owner: o, section: io.NewSectionReader(o.src, 0, o.src.Size())}
-	return o.body, nil
-}
-
-// takeBack reports that what was sent so far is lost.
-func (o *outgoing) takeBack() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.report(-o.sent)
-	o.sent, o.body = 0, nil
-}
-
-// failed is the error with which the source could not be read.
-func (o *outgoing) failed() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.err
-}
-
-func (o *outgoing) count(body *outgoingBody, n int, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if err != nil && err != io.EOF {
-		o.err = err
-	}
-	if o.body == body {
-		o.sent += int64(n)
-		o.report(int64(n))
+// drain reads r to its end, or until ctx ends.
+func drain(ctx context.Context, r io.Reader) error {
+	buffer := make([]byte, 256<<10)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		switch _, err := r.Read(buffer); {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
 	}
 }
 
-// outgoingBody is one pass over the source.
-type outgoingBody struct {
-	owner   *outgoing
-	section *io.SectionReader
+// hasCode says whether err is an answer with one of these error codes.
+func hasCode(err error, codes ...string) bool {
+	p, ok := errors.AsType[*problem](err)
+	return ok && slices.Contains(codes, p.code)
 }
-
-func (b *outgoingBody) Read(p []byte) (int, error) {
-	n, err := b.section.Read(p)
-	b.owner.count(b, n, err)
-	return n, err
-}
-
-func (b *outgoingBody) Close() error { return nil }

@@ -90,7 +90,7 @@ func TestUploadGetsThrough(t *testing.T) {
 			host := testregistry.Memory(t, test.wrap, received(&wire)).Host
 			repo := newTestRepository(t, newTestClient(t, Options{}), host+"/m/x:v1")
 			open := func() (blob.Source, error) { return blob.Bytes(data), nil }
-			if _, err := repo.upload(t.Context(), describe("", data), open, func(n int64) { sent.Add(n) }); err != nil {
+			if _, err := repo.upload(t.Context(), describe("", data), "", open, func(safe, _ int64) { sent.Add(safe) }); err != nil {
 				t.Fatal(err)
 			}
 			sink := &memorySink{}
@@ -132,7 +132,7 @@ func TestUploadGivesUp(t *testing.T) {
 	}{
 		"too large":    {answer(413, ""), nil, "size", 1},
 		"forbidden":    {answer(403, ""), ErrDenied, "tare login", 1},
-		"other digest": {answer(400, `{"errors":[{"code":"DIGEST_INVALID"}]}`), blob.ErrMismatch, "", 1},
+		"other digest": {answer(400, `{"errors":[{"code":"DIGEST_INVALID"}]}`), blob.ErrMismatch, "", 2},
 		"broken":       {answer(500, ""), ErrUnavailable, "", uploadAttempts},
 		"always cut": {onPut(1000, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
 			hangUp(w)
@@ -151,7 +151,7 @@ func TestUploadGivesUp(t *testing.T) {
 			}
 			host := testregistry.Memory(t, test.wrap, count).Host
 			repo := newTestRepository(t, newTestClient(t, Options{}), host+"/m/x:v1")
-			err := repo.Upload(t.Context(), describe("", data), blob.Bytes(data))
+			_, err := repo.Upload(t.Context(), describe("", data), blob.Bytes(data), nil)
 			if err == nil || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(hintOf(err), test.hint) {
 				t.Errorf("%v, hint %q", err, hintOf(err))
 			}
@@ -175,7 +175,7 @@ func TestUploadRewindsWhenTheTokenExpires(t *testing.T) {
 	tokens.host = host
 	client := newTestClient(t, Options{Credentials: StaticCredentials(host, testregistry.Username, testregistry.Password, DockerCredentials())})
 	repo := newTestRepository(t, client, host+"/m/x:v1")
-	if err := repo.Upload(t.Context(), describe("", data), blob.Bytes(data)); err != nil {
+	if _, err := repo.Upload(t.Context(), describe("", data), blob.Bytes(data), nil); err != nil {
 		t.Error(err)
 	}
 	if tokens.issued != 2 {
@@ -200,7 +200,7 @@ func TestDownloadGoesOnWhenTheTokenExpires(t *testing.T) {
 	tokens.host = host
 	client := newTestClient(t, Options{Credentials: StaticCredentials(host, testregistry.Username, testregistry.Password, DockerCredentials())})
 	repo := newTestRepository(t, client, host+"/m/x:v1")
-	if err := repo.Upload(t.Context(), describe("", data), blob.Bytes(data)); err != nil {
+	if _, err := repo.Upload(t.Context(), describe("", data), blob.Bytes(data), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := errorOf(repo.Download(t.Context(), describe("", data), &memorySink{}, nil)); err != nil {
@@ -218,7 +218,7 @@ func TestUploadOfASourceThatFails(t *testing.T) {
 	repo := newTestRepository(t, newTestClient(t, Options{}), host+"/m/x:v1")
 	broken := errors.New("input/output error")
 	data := randomBytes(faultSize, 1)
-	err := repo.Upload(t.Context(), describe("", data), brokenSource{blob.Bytes(data), broken})
+	_, err := repo.Upload(t.Context(), describe("", data), brokenSource{blob.Bytes(data), broken}, nil)
 	if !errors.Is(err, broken) || passing(err) {
 		t.Errorf("%v", err)
 	}
@@ -245,7 +245,7 @@ func TestUploadEndsWithTheContext(t *testing.T) {
 		return true
 	})).Host
 	repo := newTestRepository(t, newTestClient(t, Options{}), host+"/m/x:v1")
-	if err := repo.Upload(ctx, describe("", []byte("x")), blob.Bytes("x")); !errors.Is(err, context.Canceled) {
+	if _, err := repo.Upload(ctx, describe("", []byte("x")), blob.Bytes("x"), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

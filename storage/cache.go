@@ -3,6 +3,7 @@ package storage
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -30,15 +31,15 @@ func OpenCache(dir string) *Cache { return &Cache{dir: dir} }
 // path spreads keys, which are in hexadecimal, over directories. A key that is
 // too short or not in hexadecimal has none.
 func (c *Cache) path(key string) (path string, ok bool) {
-	for _, r := range key {
-		if (r < '0' || r > '9') && (r < 'a' || r > 'f') {
-			return "", false
-		}
-	}
-	if len(key) < 3 {
+	if !isKey(key) {
 		return "", false
 	}
 	return filepath.Join(c.dir, key[:2], key[2:]), true
+}
+
+// isKey says whether key is in hexadecimal, and not too short.
+func isKey(key string) bool {
+	return len(key) >= 3 && strings.Trim(key, "0123456789abcdef") == ""
 }
 
 // Get returns what was put under key last.
@@ -65,7 +66,7 @@ func (c *Cache) Put(key string, value []byte) {
 	if os.MkdirAll(dir, 0o755) != nil {
 		return
 	}
-	trim(dir)
+	trim(dir, cacheLife)
 	temp, err := os.CreateTemp(dir, ".new-*")
 	if err != nil {
 		return
@@ -76,9 +77,9 @@ func (c *Cache) Put(key string, value []byte) {
 	}
 }
 
-// trim removes values that nobody asked for in a long time, and what killed
-// processes left, from one of the directories. Once a day is enough.
-func trim(dir string) {
+// trim removes files that nobody asked for in so long, and what killed processes
+// left, from one directory. Once a day is enough.
+func trim(dir string, life time.Duration) {
 	stamp := filepath.Join(dir, cacheTrimmed)
 	if _, err := os.Stat(stamp); err == nil && !olderThan(stamp, cacheTick) {
 		return
@@ -90,7 +91,7 @@ func trim(dir string) {
 	os.Chtimes(stamp, now, now) // an empty file that is emptied keeps its time
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		if path := filepath.Join(dir, e.Name()); olderThan(path, cacheLife) {
+		if path := filepath.Join(dir, e.Name()); olderThan(path, life) {
 			os.Remove(path)
 		}
 	}

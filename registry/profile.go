@@ -1,0 +1,179 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	// chunkSize is how many bytes of a blob are sent in one request, so that no
+	// more have to be sent again after a cut.
+	chunkSize = 64 << 20
+
+	// minChunk is as small as chunks get for servers that refuse larger ones.
+	minChunk = 4 << 20
+)
+
+// profile is what a registry is known to take.
+type profile struct {
+	name   string // for people
+	hosts  *regexp.Regexp
+	whole  bool  // a blob goes in one request
+	layer  int64 // the most bytes of a layer, 0 if nobody knows
+	layers int   // the most layers of an artifact, 0 if nobody knows
+}
+
+// profiles are the registries that differ from what the distribution spec says,
+// or have limits.
+func profiles() []profile {
+	const mib, gib = 1 << 20, 1 << 30
+	host := regexp.MustCompile
+	return []profile{
+		{name: "Amazon ECR", hosts: host(`\.dkr[.-]ecr(-fips)?\.[a-z0-9-]+\.(amazonaws\.com(\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)$`),
+			whole: true, layer: 52_000 * mib, layers: 500},
+		{name: "Amazon ECR Public", hosts: host(`^(ecr-public\.aws\.com|public\.ecr\.aws)$`), whole: true, layer: 10_000 * mib, layers: 500},
+		{name: "GHCR", hosts: host(`^ghcr\.io$`), whole: true, layer: 10e9},
+		{name: "Google Artifact Registry", hosts: host(`(^|[.-])(docker\.pkg\.dev|gcr\.io)$`), whole: true},
+		{name: "Azure Container Registry", hosts: host(`\.azurecr\.(io|cn|us)$`), layer: 200 * gib},
+	}
+}
+
+// profileOf is what is known of a registry by its name.
+func profileOf(registry string) profile {
+	name, _, _ := strings.Cut(registry, ":")
+	for _, p := range profiles() {
+		if p.hosts.MatchString(name) {
+			return p
+		}
+	}
+	return profile{name: registry}
+}
+
+// habits are what was learnt of a registry.
+type habits struct {
+	// Whole says that it takes no chunks.
+	Whole bool `json:"whole,omitempty"`
+
+	// Chunk is the most that it takes at once, 0 if it took all so far.
+	Chunk int64 `json:"chunk,omitempty"`
+
+	// Chunks says that it took one.
+	Chunks bool `json:"-"`
+
+	// Forgets says that a cut cost what was sent before it.
+	Forgets bool `json:"forgets,omitempty"`
+}
+
+// habitsOf are those of a registry, from its profile and from what uploads have
+// found out, in this process or before it.
+func (c *Client) habitsOf(registry string) habits {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h, ok := c.habits[registry]
+	if !ok {
+		h = c.recall(registry)
+		h.Whole = h.Whole || profileOf(registry).whole
+		c.habits[registry] = h
+	}
+	return h
+}
+
+// recall is what the journal has of a registry.
+func (c *Client) recall(registry string) (h habits) {
+	if claim := c.claim("habits", registry); claim != nil {
+		defer claim.Release(false)
+		_ = json.Unmarshal(claim.Load(), &h)
+	}
+	h.Chunk = min(max(h.Chunk, 0), chunkSize)
+	return h
+}
+
+// learn changes what is known of a registry.
+func (c *Client) learn(registry string, change func(*habits)) {
+	before := c.habitsOf(registry)
+	after := before
+	change(&after)
+	if after == before {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.habits[registry] = after
+	after.Chunks = before.Chunks // which is for this process alone
+	if after != before {
+		c.record(registry, after)
+	}
+}
+
+// record has the journal keep what was learnt.
+func (c *Client) record(registry string, h habits) {
+	claim := c.claim("habits", registry)
+	if claim == nil {
+		return
+	}
+	defer claim.Release(false)
+	if data, err := json.Marshal(h); err == nil {
+		claim.Save(data)
+	}
+}
+
+// noChunks says whether err is how a registry refuses a chunk that is its first.
+func noChunks(err error) bool {
+	return hasStatus(err, http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusUnsupportedMediaType, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented)
+}
+
+// Planned is a layer that is going to be pushed.
+type Planned struct {
+	Name string // for people
+	Size int64  // in bytes
+}
+
+// Plan lists layers under the names that o has for them.
+func (o TransferOptions) Plan(layers []ocispec.Descriptor) []Planned {
+	all := make([]Planned, len(layers))
+	for i, desc := range layers {
+		all[i] = Planned{o.name(desc), desc.Size}
+	}
+	return all
+}
+
+// Preflight says what will not work, before anything is sent: a layer that is
+// larger than the registry takes, or too many of them. A layer of which nobody
+// knows the size has none.
+//
+// The note is for whoever waits for the push: what an interruption costs where it
+// costs more than elsewhere. It is empty if there is nothing to say.
+func (r *Repository) Preflight(layers []Planned) (note string, err error) {
+	p := profileOf(r.ref.Registry)
+	if p.layers > 0 && len(layers) > p.layers {
+		return "", hinted(fmt.Errorf("%d layers, and %s takes no more than %d", len(layers), p.name, p.layers),
+			"put many small files into one layer: tare build --bundle code,dataset,doc")
+	}
+	var largest Planned
+	for _, l := range layers {
+		if l.Size > largest.Size {
+			largest = l
+		}
+	}
+	if p.layer > 0 && largest.Size > p.layer {
+		return "", hinted(fmt.Errorf("%s is a layer of %s, and %s takes no more than %s", largest.Name, shownSize(largest.Size), p.name, shownSize(p.layer)),
+			"save the model in smaller shards, such as save_pretrained(…, max_shard_size=\"5GB\"), and build again")
+	}
+	return r.costOfCut(p, largest), nil
+}
+
+// costOfCut says what an interruption costs, where that is more than a chunk.
+func (r *Repository) costOfCut(p profile, largest Planned) string {
+	h := r.client.habitsOf(r.ref.Registry)
+	if !h.Whole && !h.Forgets || largest.Size <= chunkSize {
+		return ""
+	}
+	return fmt.Sprintf("%s keeps no unfinished uploads: what an interruption cuts off is sent from its start, at most %s (%s)",
+		p.name, largest.Name, shownSize(largest.Size))
+}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func TestDownloadWithoutTheBytesOfItsState(t *testing.T) {
 		_, err := repo.Download(t.Context(), describe("", data), sink, nil)
 		return err
 	})
-	if err != nil || sink.written != faultSize {
+	if err != nil || !bytes.Equal(sink.data, data) || sink.written > 2*faultSize {
 		t.Errorf("%v, %d bytes written", err, sink.written)
 	}
 }

@@ -83,7 +83,7 @@ func (a *app) runPush(cmd *cobra.Command, o pushOptions, name string) error {
 		return repo.Push(cmd.Context(), art.desc, art.data, store, options)
 	})
 	if err != nil {
-		return err
+		return resumable(err, "what the registry has by now is not sent again: the same command goes on from there")
 	}
 	return printTransferred(cmd, o.format, "pushed", ref, art, reporter.Status())
 }

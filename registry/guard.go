@@ -18,24 +18,23 @@ func (e stallError) Timeout() bool   { return true }
 func (e stallError) Temporary() bool { return true }
 
 // guard cuts connections that make no progress. There is no limit on the time
-// of a whole request, since nobody knows how large a model is. There is a long one
-// on the time that a registry may think about what it got: the PUT that ends an
-// upload has it hash all bytes, even if it brings none.
+// of a whole request, since nobody knows how large a model is. Nor is there one
+// here for the answer to a PUT: one that ends an upload may have the registry hash
+// all bytes, even if it brings none.
 type guard struct {
-	next                   http.RoundTripper
-	headers, receive, send time.Duration
+	next                           http.RoundTripper
+	headers, receive, send, digest time.Duration
 }
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	guarded := req.WithContext(ctx)
-	dog := newWatchdog(g.headers, cancel)
+	dog := &watchdog{cancel: cancel}
 	switch {
 	case hasBody(req):
-		dog.limit = g.send
-		guarded.Body = &sentBody{ReadCloser: req.Body, dog: dog}
+		guarded.Body = &sentBody{ReadCloser: req.Body, dog: dog, limit: g.send, after: g.afterBody(req.Method)}
 	case req.Method != http.MethodPut:
-		dog.watch()
+		dog.watch(g.headers)
 	}
 	resp, err := g.next.RoundTrip(guarded)
 	dog.retire()
@@ -44,10 +43,21 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	resp.Body = &receivedBody{ReadCloser: resp.Body, dog: newWatchdog(g.receive, cancel), stalled: func(err error) error {
+	resp.Body = &receivedBody{ReadCloser: resp.Body, dog: &watchdog{cancel: cancel}, limit: g.receive, stalled: func(err error) error {
 		return stalled(ctx, err)
 	}}
 	return resp, nil
+}
+
+// afterBody is how long the answer may take once the body is sent, 0 for any time.
+func (g *guard) afterBody(method string) time.Duration {
+	switch method {
+	case http.MethodPut:
+		return 0
+	case http.MethodPatch:
+		return g.digest
+	}
+	return g.headers
 }
 
 func (g *guard) CloseIdleConnections() { closeIdle(g.next) }
@@ -64,14 +74,18 @@ func stalled(ctx context.Context, err error) error {
 // time.
 type sentBody struct {
 	io.ReadCloser
-	dog *watchdog
+	dog          *watchdog
+	limit, after time.Duration // between two reads, and after the last
 }
 
 func (b *sentBody) Read(p []byte) (int, error) {
 	b.dog.rest()
 	n, err := b.ReadCloser.Read(p)
-	if err == nil {
-		b.dog.watch()
+	switch {
+	case err == nil:
+		b.dog.watch(b.limit)
+	case err == io.EOF && b.after > 0:
+		b.dog.watch(b.after)
 	}
 	return n, err
 }
@@ -85,11 +99,12 @@ func (b *sentBody) Close() error {
 type receivedBody struct {
 	io.ReadCloser
 	dog     *watchdog
+	limit   time.Duration
 	stalled func(error) error
 }
 
 func (b *receivedBody) Read(p []byte) (int, error) {
-	b.dog.watch()
+	b.dog.watch(b.limit)
 	n, err := b.ReadCloser.Read(p)
 	b.dog.rest()
 	if err != nil && err != io.EOF {
@@ -107,29 +122,33 @@ func (b *receivedBody) Close() error {
 
 // watchdog cancels a request unless it is called off in time.
 type watchdog struct {
-	limit  time.Duration
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex
+	limit   time.Duration
 	timer   *time.Timer
 	retired bool
 }
 
-func newWatchdog(limit time.Duration, cancel context.CancelCauseFunc) *watchdog {
-	return &watchdog{limit: limit, cancel: cancel}
-}
-
 // watch starts the time anew.
-func (d *watchdog) watch() {
+func (d *watchdog) watch(limit time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.limit = limit
 	switch {
 	case d.retired:
 	case d.timer == nil:
-		d.timer = time.AfterFunc(d.limit, func() { d.cancel(stallError(d.limit)) })
+		d.timer = time.AfterFunc(limit, d.bite)
 	default:
-		d.timer.Reset(d.limit)
+		d.timer.Reset(limit)
 	}
+}
+
+func (d *watchdog) bite() {
+	d.mu.Lock()
+	limit := d.limit
+	d.mu.Unlock()
+	d.cancel(stallError(limit))
 }
 
 // rest stops the time.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -258,15 +259,37 @@ func TestStallIsCutAndRetried(t *testing.T) {
 	}
 }
 
-func TestSlowReaderIsNotAStall(t *testing.T) {
-	dog := newWatchdog(time.Nanosecond, func(error) { t.Error("cut") })
-	body := &sentBody{ReadCloser: io.NopCloser(strings.NewReader("")), dog: dog}
-	if _, err := body.Read(make([]byte, 1)); err != io.EOF {
-		t.Fatal(err)
-	}
-	dog.mu.Lock()
-	defer dog.mu.Unlock()
-	if dog.timer != nil {
-		t.Error("the time runs after the body has ended")
+// TestTimeForAnAnswer has a registry think about a body for longer than any limit,
+// which it may at the end of an upload alone.
+func TestTimeForAnAnswer(t *testing.T) {
+	for method, want := range map[string]error{
+		http.MethodPut: nil, http.MethodPatch: stallError(time.Minute), http.MethodPost: stallError(time.Second), http.MethodGet: stallError(time.Second),
+	} {
+		for _, body := range []string{"", "body"} {
+			if body == "" && method == http.MethodPatch {
+				continue // there is no such request
+			}
+			synctest.Test(t, func(t *testing.T) {
+				thinking := roundTripper(func(req *http.Request) (*http.Response, error) {
+					if req.Body != nil {
+						io.Copy(io.Discard, req.Body)
+					}
+					select {
+					case <-req.Context().Done():
+						return nil, req.Context().Err()
+					case <-time.After(20 * time.Minute):
+						return answer(http.StatusCreated), nil
+					}
+				})
+				g := &guard{headers: time.Second, receive: time.Second, send: time.Second, digest: time.Minute, next: thinking}
+				req, err := http.NewRequestWithContext(t.Context(), method, "http://x", strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := g.RoundTrip(req); err != want {
+					t.Errorf("%s with a body of %d bytes: %v, want %v", method, len(body), err, want)
+				}
+			})
+		}
 	}
 }

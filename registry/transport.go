@@ -13,10 +13,12 @@ const (
 	dialTimeout = 15 * time.Second
 	tlsTimeout  = 15 * time.Second
 
-	// headerTimeout is how long the answer to a request without a body may
-	// take. Requests with a body get answerTimeout: some registries hash a
-	// whole blob again before they answer the PUT that completes it.
+	// headerTimeout is how long the answer to a request may take, chunkTimeout
+	// that to a chunk, which a registry may have to put elsewhere first, and
+	// answerTimeout that to a PUT: some registries hash a whole blob again before
+	// they answer the one that completes it.
 	headerTimeout = time.Minute
+	chunkTimeout  = 5 * time.Minute
 	answerTimeout = 30 * time.Minute
 
 	// sendFactor is how much more patience a stalled upload gets: registries
@@ -33,7 +35,7 @@ func newTransport(o Options, connections http.RoundTripper, busy func()) http.Ro
 	next := connections
 	next = &userAgent{name: o.UserAgent, next: next}
 	next = &realmGuard{next}
-	next = &guard{headers: headerTimeout, receive: o.Stall, send: sendFactor * o.Stall, next: next}
+	next = &guard{headers: headerTimeout, receive: o.Stall, send: sendFactor * o.Stall, digest: chunkTimeout, next: next}
 	if o.LimitRate > 0 {
 		next = &paced{pacer: &pacer{rate: o.LimitRate}, next: next}
 	}

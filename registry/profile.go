@@ -83,6 +83,15 @@ func (c *Client) habitsOf(registry string) habits {
 	return h
 }
 
+// learn changes what is known of a registry.
+func (c *Client) learn(registry string, change func(*habits)) {
+	h := c.habitsOf(registry)
+	change(&h)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.habits[registry] = h
+}
+
 // recall is what the journal has of a registry.
 func (c *Client) recall(registry string) (h habits) {
 	if claim := c.claim("habits", registry); claim != nil {
@@ -93,31 +102,21 @@ func (c *Client) recall(registry string) (h habits) {
 	return h
 }
 
-// learn changes what is known of a registry.
-func (c *Client) learn(registry string, change func(*habits)) {
-	before := c.habitsOf(registry)
-	after := before
-	change(&after)
-	if after == before {
+// keepHabits has the journal keep what was learnt of a registry. It is for when a
+// blob has arrived that way: a refusal alone may have had another reason.
+func (c *Client) keepHabits(registry string) {
+	h := c.habitsOf(registry)
+	h.Chunks = false // which is for this process alone
+	h.Whole = h.Whole && !profileOf(registry).whole
+	if h == (habits{}) {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.habits[registry] = after
-	after.Chunks = before.Chunks // which is for this process alone
-	if after != before {
-		c.record(registry, after)
-	}
-}
-
-// record has the journal keep what was learnt.
-func (c *Client) record(registry string, h habits) {
 	claim := c.claim("habits", registry)
 	if claim == nil {
 		return
 	}
 	defer claim.Release(false)
-	if data, err := json.Marshal(h); err == nil {
+	if data, err := json.Marshal(h); err == nil && string(data) != string(claim.Load()) {
 		claim.Save(data)
 	}
 }

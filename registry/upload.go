@@ -91,6 +91,7 @@ type upload struct {
 	claim     Claim    // of the session's entry in the journal, or nil
 
 	safe, resumed int64 // reported
+	best          int64 // the most that the registry ever had
 	patience
 	unconfirmed bool // the registry may be making a blob of all bytes
 	distrusted  bool // all bytes arrived once, and were refused
@@ -106,11 +107,15 @@ func (u *upload) run(ctx context.Context) (present bool, err error) {
 	if u.inChunks() {
 		u.claim = u.repo.client.claim("upload", u.repo.ref.Name(), u.desc.Digest.String())
 		u.session = u.repo.remembered(u.claim)
-		u.unsure, u.inherited = u.session != nil, true
+		u.unsure = u.session != nil
+		u.inherited = u.unsure
 	}
 	err = u.persist(ctx)
 	if u.claim != nil {
 		u.claim.Release(err == nil || u.session == nil)
+	}
+	if err == nil {
+		u.repo.client.keepHabits(u.repo.ref.Registry)
 	}
 	return u.mounted, err
 }
@@ -173,7 +178,7 @@ func (u *upload) settle(ctx context.Context) (done bool, err error) {
 		return false, err
 	default:
 		u.adopt(u.session.offset)
-		u.progress(max(0, int(u.session.offset-before)))
+		u.advance(u.session.offset)
 	}
 	u.unsure = false
 	return false, nil
@@ -233,6 +238,15 @@ func (u *upload) adopt(n int64) {
 	u.safe, u.resumed = n-resumed, resumed
 }
 
+// advance renews patience for what goes beyond all that was reached before. To get
+// there once more, after a session was lost, is no progress.
+func (u *upload) advance(offset int64) {
+	if offset > u.best {
+		u.progress(int(offset - u.best))
+		u.best = offset
+	}
+}
+
 // begin opens a session, unless the registry has the blob in another repository.
 func (u *upload) begin(ctx context.Context) (err error) {
 	u.session, err = u.repo.openSession(ctx, u.desc, u.from)
@@ -272,7 +286,7 @@ func (u *upload) sendChunk(ctx context.Context) error {
 	if err := u.send(n, func(body *outgoing) error { return s.append(ctx, body) }); err != nil {
 		return err
 	}
-	u.progress(int(n))
+	u.advance(s.offset)
 	u.learn(func(h *habits) { h.Chunks = true })
 	return nil
 }
@@ -347,13 +361,14 @@ func (u *upload) adapt(err error) bool {
 	case hasStatus(err, http.StatusRequestEntityTooLarge) && min(u.chunk(), u.desc.Size) > max(minChunk, s.least):
 		smaller := max(min(u.chunk(), u.desc.Size)/4, minChunk)
 		u.learn(func(h *habits) { h.Chunk = smaller })
+		u.unsure = true
+		return true
 	case u.inChunks() && s.offset == 0 && !h.Chunks && noChunks(err):
 		u.learn(func(h *habits) { h.Whole = true })
-	default:
-		return false
+		u.restart(false)
+		return true
 	}
-	u.restart(false)
-	return true
+	return false
 }
 
 // distrust begins anew, and in one piece, if the registry refuses what arrived

@@ -4,6 +4,7 @@
 // and as what, and finds every mistake that can be found without reading
 // content. [Plan.Layers] makes layers of them. [Plan.Build] then reads each file
 // once, hands the layers to a [Store], and ends with the config and the manifest.
+// [Plan.Push] sends the same artifact to an [Uploader] and stores nothing.
 //
 // The result depends on the paths and the content of the files and on the
 // Modelfile alone: not on the clock, on owners, permission bits or times of
@@ -12,6 +13,7 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -48,15 +50,24 @@ type Cloner interface {
 // Observer is told how a build gets on, from several goroutines at once: phase
 // "data" while bytes of path become safe, "done" when a layer is complete. The
 // numbers are bytes since the last call: newly safe, skipped because they were
-// there already, and resumed from an earlier attempt.
+// there already, and resumed from an earlier attempt. They are those of layers
+// before compression. In a push safe bytes are those that were sent, skipped also
+// those that compression saved; numbers are negative for bytes that have to be sent
+// again, and each [Uploader] counts.
 type Observer interface {
 	Observe(phase, path string, safe, skipped, resumed int64)
 }
 
 // Options change how a build goes about it.
 type Options struct {
-	// Concurrency is how many layers are made at once; less than one means one.
+	// Concurrency is how many layers are read at once; less than one means one.
 	Concurrency int
+	// Uploads is how many layers are sent at once, besides; less than one means
+	// one. It is for Push.
+	Uploads int
+	// TempDir is where Push keeps what it cannot read twice, the system's
+	// directory for temporary files if it is empty or cannot be written to.
+	TempDir string
 	// Created goes into the config, and so into the digest, if it is not nil.
 	Created *time.Time
 	// Flat titles raw layers by base name, as in [Layout].
@@ -88,8 +99,9 @@ type built struct {
 // builder is one run of Build.
 type builder struct {
 	plan  *Plan
-	store Store
+	store Store // nil in a push
 	o     Options
+	reads Observer // of what is read from files
 	start time.Time
 
 	mu   sync.Mutex
@@ -99,7 +111,7 @@ type builder struct {
 // Build makes layers of the plan's files in store and returns the artifact. It
 // does not tag it. A file that changes while it is read is an error.
 func (p *Plan) Build(ctx context.Context, store Store, layers []Layer, o Options) (*Result, error) {
-	b := &builder{plan: p, store: store, o: o, start: time.Now()}
+	b := &builder{plan: p, store: store, o: o, reads: o.Observer, start: time.Now()}
 	done := make([]built, len(layers))
 	todo, err := b.recallAll(ctx, layers, done)
 	if err != nil {
@@ -125,7 +137,22 @@ func (p *Plan) Build(ctx context.Context, store Store, layers []Layer, o Options
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return b.assemble(ctx, done)
+	a, err := b.assemble(done)
+	if err != nil {
+		return nil, err
+	}
+	return &a.Result, b.keep(ctx, a)
+}
+
+// keep stores what an artifact has besides its layers.
+func (b *builder) keep(ctx context.Context, a *assembled) error {
+	if _, _, err := b.store.Ingest(ctx, bytes.NewReader(a.config)); err != nil {
+		return fmt.Errorf("storing the config: %w", err)
+	}
+	if _, _, err := b.store.Ingest(ctx, bytes.NewReader(a.manifest)); err != nil {
+		return fmt.Errorf("storing the manifest: %w", err)
+	}
+	return nil
 }
 
 // recallAll fills in the layers that did not change and returns the others.
@@ -134,14 +161,17 @@ func (b *builder) recallAll(ctx context.Context, layers []Layer, done []built) (
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		var ok bool
-		if done[i], ok, err = b.recall(l); err != nil {
-			return nil, err
+		known, ok := b.recall(l)
+		if ok {
+			if ok, err = b.store.Has(known.built.desc); err != nil {
+				return nil, err
+			}
 		}
 		if !ok {
 			todo = append(todo, i)
 			continue
 		}
+		done[i] = known.built
 		b.observe("data", l.Path, 0, l.Size())
 		b.observe("done", l.Path, 0, 0)
 	}
@@ -187,23 +217,25 @@ func (b *builder) layer(ctx context.Context, l Layer) (built, error) {
 		return built{}, fmt.Errorf("packaging %s: %w", l.Path, err)
 	}
 	defer c.close()
-	r := remembered{}
-	if r.Digest, r.Size, err = b.store.Ingest(ctx, c.reader); err != nil {
+	dgst, size, err := b.store.Ingest(ctx, c.reader)
+	if err != nil {
 		return built{}, fmt.Errorf("packaging %s: %w", l.Path, err)
 	}
 	if err := c.close(); err != nil {
 		return built{}, fmt.Errorf("packaging %s: %w", l.Path, err)
 	}
-	r.DiffID, r.Executable = r.Digest, c.executable()
-	if c.compressor != nil {
-		r.DiffID = c.compressor.diffID()
-	}
-	b.remember(l, r, c.identities())
-	b.mu.Lock()
-	b.read += l.Size()
-	b.mu.Unlock()
+	r := c.became(dgst, size)
+	b.made(l, r, c.identities())
 	b.observe("done", l.Path, 0, 0)
 	return b.finish(l, r, c.identities())
+}
+
+// made remembers a layer that was read.
+func (b *builder) made(l Layer, r remembered, ids []disk.Identity) {
+	b.remember(l, r, ids)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.read += l.Size()
 }
 
 // finish describes a layer in the words of a manifest.
@@ -239,37 +271,41 @@ func (b *builder) finish(l Layer, r remembered, ids []disk.Identity) (built, err
 	}}, nil
 }
 
-// assemble stores the config and the manifest.
-func (b *builder) assemble(ctx context.Context, layers []built) (*Result, error) {
-	r := &Result{Layers: len(layers), Read: b.read}
+// assembled is an artifact whose layers are where they belong.
+type assembled struct {
+	Result
+	configDesc       ocispec.Descriptor
+	config, manifest []byte
+}
+
+// assemble makes the config and the manifest.
+func (b *builder) assemble(layers []built) (*assembled, error) {
+	a := &assembled{Result: Result{Layers: len(layers), Read: b.read}}
 	descs := make([]ocispec.Descriptor, len(layers))
 	diffIDs := make([]digest.Digest, len(layers))
 	for i, l := range layers {
 		descs[i], diffIDs[i] = l.desc, l.diffID
-		r.Size += l.desc.Size
+		a.Size += l.desc.Size
 	}
-	configJSON, err := json.Marshal(config(b.plan.modelfile, diffIDs, b.o.Created))
-	if err != nil {
+	var err error
+	if a.config, err = json.Marshal(config(b.plan.modelfile, diffIDs, b.o.Created)); err != nil {
 		return nil, err
 	}
-	configDesc, err := put(ctx, b.store, modelpack.MediaTypeConfig, configJSON)
-	if err != nil {
-		return nil, fmt.Errorf("storing the config: %w", err)
-	}
-	manifest, err := modelpack.NewManifest(configDesc, descs, annotations(b.plan.modelfile))
-	if err != nil {
+	a.configDesc = describeBytes(modelpack.MediaTypeConfig, a.config)
+	if a.manifest, err = modelpack.NewManifest(a.configDesc, descs, annotations(b.plan.modelfile)); err != nil {
 		return nil, err
 	}
-	if n := max(len(manifest), len(configJSON)); n > modelpack.MaxManifestSize {
+	if n := max(len(a.manifest), len(a.config)); n > modelpack.MaxManifestSize {
 		return nil, fmt.Errorf("manifest or config of %d bytes: registries take no more than %d", n, modelpack.MaxManifestSize)
 	}
-	r.Size += configDesc.Size
-	r.Manifest, err = put(ctx, b.store, ocispec.MediaTypeImageManifest, manifest)
-	if err != nil {
-		return nil, fmt.Errorf("storing the manifest: %w", err)
-	}
-	r.Manifest.ArtifactType = modelpack.ArtifactType
-	return r, nil
+	a.Size += a.configDesc.Size
+	a.Manifest = describeBytes(ocispec.MediaTypeImageManifest, a.manifest)
+	a.Manifest.ArtifactType = modelpack.ArtifactType
+	return a, nil
+}
+
+func describeBytes(mediaType string, data []byte) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(data), Size: int64(len(data))}
 }
 
 func (b *builder) observe(phase, path string, safe, skipped int64) {
@@ -284,20 +320,21 @@ type content struct {
 	single     *source     // of a layer of one file
 	bundle     *bundle     // of a bundle
 	compressor *compressor // nil if the layer is not compressed
+	spool      *spool      // nil if there is none
 }
 
 // open opens a layer's files, a bundle's one after the other.
 func (b *builder) open(l Layer) (*content, error) {
 	c := &content{}
 	if l.Bundle {
-		c.bundle = &bundle{plan: b.plan, files: l.Files, o: b.o.Observer}
+		c.bundle = &bundle{plan: b.plan, files: l.Files, o: b.reads}
 		c.reader = c.bundle
 	} else {
 		s, err := b.plan.open(l.Files[0], l.Format, modelpack.TarEnd)
 		if err != nil {
 			return nil, err
 		}
-		c.single, c.reader = s, s.reader(b.o.Observer)
+		c.single, c.reader = s, s.reader(b.reads)
 	}
 	if l.Format == modelpack.Raw || l.Format == modelpack.Tar {
 		return c, nil
@@ -317,6 +354,9 @@ func (c *content) close() error {
 	if c.compressor != nil {
 		c.compressor.Close()
 	}
+	if c.spool != nil {
+		c.spool.Close()
+	}
 	if c.bundle != nil {
 		return c.bundle.Close()
 	}
@@ -326,6 +366,25 @@ func (c *content) close() error {
 	err := c.single.Close()
 	c.single.file = nil
 	return err
+}
+
+// became is what there is to remember of a layer that was read to its end.
+func (c *content) became(dgst digest.Digest, size int64) remembered {
+	r := remembered{Digest: dgst, DiffID: dgst, Size: size, Executable: c.executable()}
+	if c.compressor != nil {
+		c.compressor.Close()
+		r.DiffID = c.compressor.diffID()
+	}
+	return r
+}
+
+// changed says whether the file of a layer is still the one that was opened. The
+// files of a bundle are checked as they are read.
+func (c *content) changed() error {
+	if c.single == nil {
+		return nil
+	}
+	return c.single.changed()
 }
 
 // executable says whether a layer's file can be run. A bundle's files have their

@@ -51,25 +51,28 @@ func cacheKey(l Layer, ids []disk.Identity) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// known is a layer as a cache has it.
+type known struct {
+	remembered
+	built built
+}
+
 // recall looks a layer up. It reads no content.
-func (b *builder) recall(l Layer) (built, bool, error) {
+func (b *builder) recall(l Layer) (k known, ok bool) {
 	if b.o.Cache == nil {
-		return built{}, false, nil
+		return known{}, false
 	}
 	ids := make([]disk.Identity, len(l.Files))
 	for i, f := range l.Files {
 		ids[i] = f.id
 	}
-	var r remembered
-	if data, ok := b.o.Cache.Get(cacheKey(l, ids)); !ok || json.Unmarshal(data, &r) != nil || !b.isCurrent(l) {
-		return built{}, false, nil
+	data, ok := b.o.Cache.Get(cacheKey(l, ids))
+	if !ok || json.Unmarshal(data, &k.remembered) != nil || !b.isCurrent(l) {
+		return known{}, false
 	}
-	result, err := b.finish(l, r, ids)
-	if err != nil {
-		return built{}, false, nil
-	}
-	present, err := b.store.Has(result.desc)
-	return result, present, err
+	var err error
+	k.built, err = b.finish(l, k.remembered, ids)
+	return k, err == nil
 }
 
 // isCurrent opens the files of a layer to see that they are the ones that were

@@ -1,8 +1,6 @@
 package build
 
 import (
-	"bytes"
-	"context"
 	"strings"
 	"time"
 
@@ -120,10 +118,4 @@ func annotations(f *modelfile.File) map[string]string {
 		return nil
 	}
 	return all
-}
-
-// put stores a small piece of content.
-func put(ctx context.Context, store Store, mediaType string, data []byte) (ocispec.Descriptor, error) {
-	dgst, size, err := store.Ingest(ctx, bytes.NewReader(data))
-	return ocispec.Descriptor{MediaType: mediaType, Digest: dgst, Size: size}, err
 }

@@ -41,6 +41,9 @@ type buildOptions struct {
 	concurrency  concurrency
 	created      string
 	format       formatFlag
+	push         bool
+	remote       remoteFlags
+	limited      func() bool // --concurrency was given
 }
 
 // built is what a build prints. Sizes are in bytes.
@@ -57,16 +60,21 @@ func (a *app) newBuildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:        "build -t REF [-f MODELFILE] DIR",
 		SuggestFor: []string{"pack"},
-		Short:      "Package a model directory into the local store",
+		Short:      "Package a model directory into the local store or a registry",
 		Long: `Package the files of DIR that its Modelfile names, one layer a file, into an
 artifact in the local store. The same files and the same Modelfile give the same
 digest on every machine.
+
+With --push the artifact goes to its registry, and nothing is stored here: files
+are read while others are sent, and what the registry has is not sent again. The
+tag is moved last of all.
 
 Without -f the Modelfile in DIR is used; if there is none, one is generated for
 this build and not written.`,
 		Example: `  tare build -t registry.example.com/team/qwen3-0.6b:v1 .
   tare build -t localhost:5000/qwen3:v1 -f Modelfile.small ~/models/qwen3
-  tare build -t ghcr.io/team/model:v1 --raw --format '{{.Digest}}' .`,
+  tare build -t ghcr.io/team/model:v1 --raw --format '{{.Digest}}' .
+  tare build --push -t registry.example.com/team/model:v1 .`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runBuild(cmd, o, args[0])
@@ -75,8 +83,11 @@ this build and not written.`,
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&o.targets, "target", "t", nil, "reference of the artifact: host/repository:tag (repeatable)")
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if name == "tag" { // docker's and kit's name for it
+		switch name {
+		case "tag": // docker's and kit's name for it
 			name = "target"
+		case "output-remote": // modctl's
+			name = "push"
 		}
 		return pflag.NormalizedName(name)
 	})
@@ -88,7 +99,11 @@ this build and not written.`,
 	flags.BoolVar(&o.followLinks, "follow-links", false, "follow links that lead out of DIR")
 	flags.BoolVar(&o.durable, "durable", false, "wait until everything is on the disk")
 	flags.BoolVar(&o.noCache, "no-cache", false, "read files that did not change, too")
-	o.concurrency.register(cmd, runtime.GOMAXPROCS(0), "files to read at once")
+	flags.BoolVar(&o.push, "push", false, "send it to the registry, and store nothing here")
+	o.concurrency.register(cmd, runtime.GOMAXPROCS(0), "files to read, or with --push blobs to send, at once")
+	flags.Lookup("concurrency").DefValue = "cores, or 4"
+	o.limited = func() bool { return flags.Changed("concurrency") }
+	o.remote.register(cmd)
 	flags.StringVar(&o.created, "created", "", "creation time to record, RFC 3339 or now (default $SOURCE_DATE_EPOCH)")
 	o.format.register(cmd, formatTable)
 	cmd.MarkFlagRequired("target")
@@ -112,20 +127,19 @@ func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
 	if err != nil {
 		return err
 	}
+	opts := build.Options{Concurrency: int(o.concurrency), Created: created, Flat: o.flat, Cache: o.cache()}
+	if o.push {
+		return a.pushBuild(cmd, o, refs, plan, layers, opts)
+	}
 	store, err := a.store()
 	if err != nil {
 		return err
 	}
 	var result *build.Result
 	reporter := a.reporter(cmd)
+	opts.Observer = reporter
 	err = reporter.During("building", totalSize(layers), len(layers), func() (err error) {
-		result, err = o.buildInto(cmd.Context(), store, refs, plan, layers, build.Options{
-			Concurrency: int(o.concurrency),
-			Created:     created,
-			Flat:        o.flat,
-			Cache:       o.cache(),
-			Observer:    reporter,
-		})
+		result, err = o.buildInto(cmd.Context(), store, refs, plan, layers, opts)
 		return err
 	})
 	if err != nil {
@@ -149,7 +163,10 @@ func (o *buildOptions) check() (refs []registry.Reference, layout build.Layout, 
 	if created, err = creationTime(o.created, os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
 		return nil, layout, nil, usage(err)
 	}
-	return refs, layout, created, errors.Join(o.concurrency.check(), o.format.check(built{}))
+	if o.push && o.durable {
+		return nil, layout, nil, usage(errors.New("--durable is about the local store, and --push stores nothing there"))
+	}
+	return refs, layout, created, errors.Join(o.concurrency.check(), o.format.check(o.sample()))
 }
 
 // buildInto builds in a session of its own and moves the tags last.
@@ -176,8 +193,12 @@ func (o *buildOptions) buildInto(ctx context.Context, store *storage.Store, refs
 	return result, nil
 }
 
+func newBuilt(refs []registry.Reference, r *build.Result) built {
+	return built{Reference: refs[0].String(), Digest: r.Manifest.Digest.String(), Layers: r.Layers, Size: r.Size, Read: r.Read}
+}
+
 func printBuilt(cmd *cobra.Command, format formatFlag, refs []registry.Reference, r *build.Result) error {
-	v := built{Reference: refs[0].String(), Digest: r.Manifest.Digest.String(), Layers: r.Layers, Size: r.Size, Read: r.Read}
+	v := newBuilt(refs, r)
 	return format.print(cmd, v, func(w io.Writer) {
 		for _, ref := range refs {
 			fmt.Fprintf(w, "built %s\n", ref)

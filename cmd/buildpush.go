@@ -1,0 +1,151 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tareml/tare/build"
+	"github.com/tareml/tare/modelpack"
+	"github.com/tareml/tare/progress"
+	"github.com/tareml/tare/registry"
+)
+
+// defaultUploads is how many blobs a build sends at once.
+const defaultUploads = 4
+
+// builtAndPushed is what build --push prints. Sizes are in bytes.
+type builtAndPushed struct {
+	built
+	Moved   int64 // went over the network in this run
+	Resumed int64 // had gone over it in an earlier run
+	Skipped int64 // was there already
+}
+
+// sample is what a template for the result can count on.
+func (o *buildOptions) sample() any {
+	if o.push {
+		return builtAndPushed{}
+	}
+	return built{}
+}
+
+// pushBuild builds straight into the repositories of refs.
+func (a *app) pushBuild(cmd *cobra.Command, o buildOptions, refs []registry.Reference, plan *build.Plan, layers []build.Layer, opts build.Options) error {
+	tags, err := o.tags(refs)
+	if err != nil {
+		return err
+	}
+	repos := distinct(refs, tags)
+	for _, repo := range repos {
+		if err := preflight(cmd, repo, planned(layers)); err != nil {
+			return err
+		}
+	}
+	reporter := a.reporter(cmd)
+	opts.Concurrency, opts.Uploads = runtime.GOMAXPROCS(0), o.uploads()
+	opts.TempDir, opts.Observer = spoolDir(), reporter
+	var result *build.Pushed
+	err = reporter.During("pushing", totalSize(layers)*int64(len(repos)), len(layers), func() (err error) {
+		result, err = pushInto(cmd.Context(), repos, tags, plan, layers, opts)
+		return err
+	})
+	if err != nil {
+		return resumable(err, "what the registry has is not sent again: the same command goes on from there")
+	}
+	return printPushed(cmd, o.format, refs, result)
+}
+
+// tags are the repositories of refs, as one client has them. Its credentials are
+// those for the first.
+func (o *buildOptions) tags(refs []registry.Reference) ([]*registry.Repository, error) {
+	client, err := o.remote.clientFor(refs[0])
+	if err != nil {
+		return nil, err
+	}
+	tags := make([]*registry.Repository, len(refs))
+	for i, ref := range refs {
+		if tags[i], err = client.Repository(ref); err != nil {
+			return nil, err
+		}
+	}
+	return tags, nil
+}
+
+// distinct leaves out repositories that were there under another tag.
+func distinct(refs []registry.Reference, tags []*registry.Repository) (repos []*registry.Repository) {
+	seen := make(map[string]bool)
+	for i, ref := range refs {
+		if !seen[ref.Name()] {
+			seen[ref.Name()] = true
+			repos = append(repos, tags[i])
+		}
+	}
+	return repos
+}
+
+// planned lists layers, with the sizes of those that are not compressed.
+func planned(layers []build.Layer) []registry.Planned {
+	all := make([]registry.Planned, len(layers))
+	for i, l := range layers {
+		all[i].Name = l.Path
+		if l.Format == modelpack.Raw || l.Format == modelpack.Tar {
+			all[i].Size = l.Size()
+		}
+	}
+	return all
+}
+
+// uploads is how many blobs to send at once.
+func (o *buildOptions) uploads() int {
+	if o.limited() {
+		return int(o.concurrency)
+	}
+	return defaultUploads
+}
+
+// spoolDir is where large temporary files go: what is in /tmp may be in memory.
+func spoolDir() string {
+	const large = "/var/tmp"
+	info, err := os.Stat(large)
+	if os.Getenv("TMPDIR") != "" || runtime.GOOS == "windows" || err != nil || !info.IsDir() {
+		return os.TempDir()
+	}
+	return large
+}
+
+// pushInto sends blobs to each repository, and then moves the tags.
+func pushInto(ctx context.Context, repos, tags []*registry.Repository, plan *build.Plan, layers []build.Layer, opts build.Options) (*build.Pushed, error) {
+	ends := make([]build.Uploader, len(repos))
+	for i, repo := range repos {
+		ends[i] = repo
+	}
+	result, err := plan.Push(ctx, ends, layers, opts)
+	if err != nil {
+		return nil, err
+	}
+	for _, tag := range tags {
+		if err := tag.PushManifest(ctx, result.Manifest, result.ManifestJSON); err != nil {
+			return nil, err
+		}
+	}
+	return result, nil
+}
+
+func printPushed(cmd *cobra.Command, format formatFlag, refs []registry.Reference, r *build.Pushed) error {
+	v := builtAndPushed{built: newBuilt(refs, &r.Result), Moved: r.Moved, Resumed: r.Resumed, Skipped: r.Skipped}
+	return format.print(cmd, v, func(w io.Writer) {
+		for _, ref := range refs {
+			fmt.Fprintf(w, "pushed %s\n", ref)
+		}
+		fmt.Fprintf(w, "%s\n%s, %s", v.Digest, plural(v.Layers, "layer"), progress.Bytes(v.Size))
+		if there := v.Skipped + v.Resumed; there > 0 {
+			fmt.Fprintf(w, " (%s there already)", progress.Bytes(there))
+		}
+		fmt.Fprintln(w)
+	})
+}

@@ -16,7 +16,7 @@ const module = "github.com/tareml/tare"
 // and what is below internal/ may import anything.
 var mayImport = map[string][]string{
 	"":                   {"cmd"},
-	"cmd":                {"blob", "build", "extract", "extract/follow", "modelfile", "modelfile/generate", "modelpack", "progress", "registry", "storage"},
+	"cmd":                {"blob", "build", "extract", "extract/follow", "modelfile", "modelfile/generate", "modelpack", "progress", "registry", "registry/ecr", "storage"},
 	"build":              {"blob", "disk", "modelfile", "modelpack"},
 	"extract":            {"blob", "disk", "filelock", "modelpack"},
 	"disk":               {},
@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"modelpack":          {"blob"},
 	"storage":            {"blob", "disk", "filelock"},
 	"registry":           {"blob"},
+	"registry/ecr":       {"registry"},
 	"blob":               {},
 	"progress":           {},
 }
@@ -37,6 +38,8 @@ var onlyIn = map[string]string{
 	"github.com/schollz/progressbar/v3": "progress",
 	"oras.land/oras-go/v2":              "registry",
 	"github.com/BurntSushi/toml":        "registry",
+	"github.com/aws":                    "registry/ecr",
+	"github.com/awslabs":                "registry/ecr",
 }
 
 type listedPackage struct {

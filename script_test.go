@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 //	$HANGING                  the same registry, but large blobs stop half way
 //	$DEBIAN, $DEBIAN_AUTH     of docker-registry, if [peer:docker-registry]
 //	$USERNAME, $PASSWORD      what $DEBIAN_AUTH asks for
+//	$ECR, $ECR_API            of a registry like Amazon's, and the URL of its API,
+//	$ECR_KEY, $ECR_SECRET     which knows these keys
 //	$NOBODY                   host:port where nobody listens
 //
 // Registries are shared: a script keeps to repositories of its own name.
@@ -58,6 +60,7 @@ func TestScripts(t *testing.T) {
 		"PASSWORD": testregistry.Password,
 	}
 	maps.Copy(vars, secureRegistry(t))
+	maps.Copy(vars, amazonRegistry(t))
 	if ok, err := havePeer("docker-registry"); err != nil {
 		t.Fatal(err)
 	} else if ok {
@@ -93,6 +96,18 @@ func secureRegistry(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	return map[string]string{"TLS": host, "TLS_PORT": port, "TLS_CA": file, "PROXY": tunnels(t, host)}
+}
+
+// amazonRegistry is one with the habits of Amazon ECR.
+func amazonRegistry(t *testing.T) map[string]string {
+	t.Helper()
+	amazon := testregistry.NewAmazon(t)
+	return map[string]string{
+		"ECR":        testregistry.Memory(t, amazon.Guard).Host,
+		"ECR_API":    amazon.URL,
+		"ECR_KEY":    testregistry.AccessKey,
+		"ECR_SECRET": testregistry.SecretKey,
+	}
 }
 
 // tunnels is a proxy that connects to one host, whatever it is asked for.

@@ -43,6 +43,7 @@ type buildOptions struct {
 	format       formatFlag
 	push         bool
 	remote       remoteFlags
+	repository   repositoryFlag
 	limited      func() bool // --concurrency was given
 }
 
@@ -104,6 +105,7 @@ this build and not written.`,
 	flags.Lookup("concurrency").DefValue = "cores, or 4"
 	o.limited = func() bool { return flags.Changed("concurrency") }
 	o.remote.register(cmd)
+	o.repository.register(cmd)
 	flags.StringVar(&o.created, "created", "", "creation time to record, RFC 3339 or now (default $SOURCE_DATE_EPOCH)")
 	o.format.register(cmd, formatTable)
 	cmd.MarkFlagRequired("target")
@@ -166,7 +168,20 @@ func (o *buildOptions) check() (refs []registry.Reference, layout build.Layout, 
 	if o.push && o.durable {
 		return nil, layout, nil, usage(errors.New("--durable is about the local store, and --push stores nothing there"))
 	}
-	return refs, layout, created, errors.Join(o.concurrency.check(), o.format.check(o.sample()))
+	return refs, layout, created, errors.Join(o.checkRepository(refs), o.concurrency.check(), o.format.check(o.sample()))
+}
+
+// checkRepository is for --create-repository.
+func (o *buildOptions) checkRepository(refs []registry.Reference) error {
+	if o.repository.createRepository && !o.push {
+		return usage(withHint(errors.New("--create-repository without --push"), "only a push needs a repository"))
+	}
+	for _, ref := range refs {
+		if err := o.repository.check(ref); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // buildInto builds in a session of its own and moves the tags last.

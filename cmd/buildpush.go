@@ -46,6 +46,11 @@ func (a *app) pushBuild(cmd *cobra.Command, o buildOptions, refs []registry.Refe
 			return err
 		}
 	}
+	for _, ref := range refs {
+		if err := o.repository.ensure(cmd, o.remote, ref); err != nil {
+			return err
+		}
+	}
 	reporter := a.reporter(cmd)
 	opts.Concurrency, opts.Uploads = runtime.GOMAXPROCS(0), o.uploads()
 	opts.TempDir, opts.Observer = spoolDir(), reporter

@@ -2,15 +2,20 @@ package cmd
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/tareml/tare/registry"
+	"github.com/tareml/tare/registry/ecr"
 )
 
 type loginOptions struct {
@@ -26,7 +31,10 @@ func (a *app) newLoginCommand() *cobra.Command {
 		Use:   "login REGISTRY",
 		Short: "Check and save credentials for a registry",
 		Long: `Check credentials with a registry and save them where docker does: in its
-credential helper if one is set up, else in config.json.`,
+credential helper if one is set up, else in config.json.
+
+Amazon ECR needs no login: without --username this checks that the AWS
+credentials of the environment, the profile or the role work there.`,
 		Example: `  echo "$TOKEN" | tare login registry.example.com -u robot --password-stdin
   tare login ghcr.io -u me`,
 		Args: cobra.ExactArgs(1),
@@ -44,6 +52,12 @@ credential helper if one is set up, else in config.json.`,
 }
 
 func runLogin(cmd *cobra.Command, o loginOptions, host string) error {
+	if o.nobody() && ecr.Handles(host) {
+		return o.checkAmazon(cmd, host)
+	}
+	if cmd.Flags().Changed("password") {
+		note(cmd, "warning: a password on the command line is seen by other users and kept by shells; --password-stdin takes it from a pipe")
+	}
 	if err := o.ask(cmd); err != nil {
 		return err
 	}
@@ -51,14 +65,71 @@ func runLogin(cmd *cobra.Command, o loginOptions, host string) error {
 	if err != nil {
 		return err
 	}
+	defer client.Close()
 	saved, err := client.Login(cmd.Context(), host, o.username, o.password)
 	if err != nil {
 		return err
 	}
-	if saved.Plaintext {
-		note(cmd, "warning: the password is in %s, not encrypted; a credential helper (credsStore) keeps it safe", saved.Place)
-	}
+	warnOf(cmd, host, saved)
 	return say(cmd, "logged in to %s", host)
+}
+
+// warnOf says what the user may not expect of credentials that were saved.
+func warnOf(cmd *cobra.Command, host string, saved registry.Saved) {
+	if saved.Unasked {
+		note(cmd, "warning: %s did not ask for credentials, so nobody knows whether these are right", host)
+	}
+	if saved.Server != "" {
+		note(cmd, "the credentials are for %s, which answers for %s", saved.Server, host)
+	}
+	if saved.Plaintext {
+		helper, programs := helperHere(runtime.GOOS)
+		note(cmd, `warning: the password is in %s, not encrypted; %s keeps it safe: install it and write "credsStore": "%s" into that file`, saved.Place, programs, helper)
+	}
+	path := os.Getenv(authFileVariable)
+	if path == "" {
+		return
+	}
+	if wins, err := registry.AuthFileHas(path, cmp.Or(saved.Server, host)); err != nil {
+		note(cmd, "warning: %s: %v", authFileVariable, err)
+	} else if wins {
+		note(cmd, "warning: other commands use what %s has for %s and not these credentials: %s names it", path, host, authFileVariable)
+	}
+}
+
+// helperHere is docker's credential helper for a system, and the programs that
+// people have to choose from.
+func helperHere(system string) (helper, programs string) {
+	switch system {
+	case "darwin":
+		return "osxkeychain", "docker-credential-osxkeychain"
+	case "windows":
+		return "wincred", "docker-credential-wincred"
+	}
+	return "secretservice", "docker-credential-secretservice (or docker-credential-pass)"
+}
+
+// nobody says that there are no credentials among the flags.
+func (o *loginOptions) nobody() bool {
+	return o.username == "" && o.password == "" && !o.passwordStdin
+}
+
+// checkAmazon is the login to a registry that takes the credentials of AWS:
+// nothing has to be saved.
+func (o *loginOptions) checkAmazon(cmd *cobra.Command, host string) error {
+	name, err := registry.ParseRegistry(host)
+	if err != nil {
+		return usage(err)
+	}
+	client, err := o.clientFor(registry.Reference{Registry: name})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.Check(cmd.Context(), host); err != nil {
+		return err
+	}
+	return say(cmd, "no login is needed: %s takes the AWS credentials that are there", host)
 }
 
 // ask completes the credentials from standard input.
@@ -144,13 +215,14 @@ func (o *loginOptions) readAnswers(tty *os.File, w io.Writer) error {
 }
 
 func (a *app) newLogoutCommand() *cobra.Command {
-	return &cobra.Command{
+	var o remoteFlags
+	cmd := &cobra.Command{
 		Use:     "logout REGISTRY",
 		Short:   "Remove the saved credentials of a registry",
 		Example: `  tare logout registry.example.com`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := (&remoteFlags{}).client()
+			client, err := o.client()
 			if err != nil {
 				return err
 			}
@@ -160,4 +232,6 @@ func (a *app) newLogoutCommand() *cobra.Command {
 			return say(cmd, "logged out of %s", args[0])
 		},
 	}
+	o.registerHosts(cmd)
+	return cmd
 }

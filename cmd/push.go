@@ -12,6 +12,7 @@ import (
 
 type pushOptions struct {
 	transferFlags
+	repositoryFlag
 	format formatFlag
 }
 
@@ -47,6 +48,7 @@ keeps unfinished uploads.`,
 		},
 	}
 	o.transferFlags.register(cmd)
+	o.repositoryFlag.register(cmd)
 	o.format.register(cmd, formatTable)
 	return cmd
 }
@@ -56,7 +58,10 @@ func (a *app) runPush(cmd *cobra.Command, o pushOptions, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := o.check(o.format); err != nil {
+	if err := o.transferFlags.check(o.format); err != nil {
+		return err
+	}
+	if err := o.repositoryFlag.check(ref); err != nil {
 		return err
 	}
 	store, err := a.view(cmd.Context())
@@ -76,6 +81,9 @@ func (a *app) runPush(cmd *cobra.Command, o pushOptions, name string) error {
 	options := o.transferOptions(reporter)
 	options.MountFrom = store.mountable(ref)
 	if err := preflight(cmd, repo, options.Plan(art.Manifest.Layers)); err != nil {
+		return err
+	}
+	if err := o.ensure(cmd, o.remoteFlags, ref); err != nil {
 		return err
 	}
 	size, blobs := art.transfer()

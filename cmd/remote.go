@@ -103,13 +103,29 @@ func (f *remoteFlags) clientFor(ref registry.Reference) (*registry.Client, error
 	if err != nil {
 		return nil, err
 	}
-	if err := useEnvironment(&o, ref.Registry); err != nil {
+	if err := useCredentials(&o, ref.Registry); err != nil {
 		return nil, usage(err)
 	}
 	return newClient(o)
 }
 
-// useEnvironment adds the credentials in the environment to docker's. They are
+// useCredentials puts together who is asked for credentials: the environment, the
+// file in TARE_AUTH_FILE, docker, and for Amazon ECR whoever programs for AWS ask.
+func useCredentials(o *registry.Options, host string) error {
+	store := registry.DockerCredentials()
+	if path := os.Getenv(authFileVariable); path != "" {
+		var err error
+		if store, err = registry.AuthFile(path, store); err != nil {
+			return fmt.Errorf("%s: %w", authFileVariable, err)
+		}
+	}
+	o.Credentials = amazon(*o, store)
+	return useEnvironment(o, host)
+}
+
+const authFileVariable = "TARE_AUTH_FILE"
+
+// useEnvironment has the credentials in the environment asked for first. They are
 // for the registry in TARE_REGISTRY, else for the one of the command's reference,
 // and for no other.
 func useEnvironment(o *registry.Options, host string) (err error) {
@@ -127,7 +143,7 @@ func useEnvironment(o *registry.Options, host string) (err error) {
 			return fmt.Errorf("TARE_REGISTRY: %w", err)
 		}
 	}
-	o.Credentials = registry.StaticCredentials(host, username, password, registry.DockerCredentials())
+	o.Credentials = registry.StaticCredentials(host, username, password, o.Credentials)
 	return nil
 }
 

@@ -34,6 +34,8 @@ Environment:
   TARE_USERNAME      with TARE_PASSWORD: credentials for the registry of the
   TARE_PASSWORD      command's reference, instead of those in config.json
   TARE_REGISTRY      the one registry that they are for, instead of that one
+  TARE_AUTH_FILE     a mounted pull secret (.dockerconfigjson), to look in first
+  AWS_PROFILE, …     credentials for Amazon ECR, as programs for AWS find them
   TARE_HOSTS_DIR     mirrors, as containerd has them, instead of ~/.tare/certs.d
   HTTPS_PROXY        the proxy, unless --proxy names one; HTTP_PROXY for plain
   NO_PROXY           HTTP, NO_PROXY for hosts to go to directly

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,12 +33,13 @@ type authenticator struct {
 // the one without scopes: it is good for all of them.
 type asker struct {
 	registry string // scheme://host
+	standIn  string // the registry that host stands in for, or ""
 	scopes   string
 }
 
 // demand is what a registry wants to see from an asker.
 type demand struct {
-	registry string
+	registry, standIn string
 	challenge
 }
 
@@ -101,6 +103,7 @@ func (a *authenticator) Do(req *http.Request) (*http.Response, error) {
 func askerOf(req *http.Request) asker {
 	return asker{
 		registry: req.URL.Scheme + "://" + req.URL.Host,
+		standIn:  standIn(req.Context(), req.URL.Host),
 		scopes:   strings.Join(auth.GetAllScopesForHost(req.Context(), req.URL.Host), " "),
 	}
 }
@@ -133,7 +136,8 @@ func (a *authenticator) recall(who asker) (demand, grant) {
 	defer a.mu.Unlock()
 	d, ok := a.demands[who]
 	if !ok {
-		d = a.demands[asker{registry: who.registry}]
+		who.scopes = ""
+		d = a.demands[who]
 	}
 	return d, a.grants[d]
 }
@@ -156,7 +160,7 @@ func (a *authenticator) postpone(d demand, held grant) (header string) {
 // answer is the header that c asks for, other than the refused one if there is
 // another, and whether it is new.
 func (a *authenticator) answer(ctx context.Context, who asker, c challenge, refused string) (header string, fresh bool, err error) {
-	d := demand{who.registry, c.widened(who.scopes)}
+	d := demand{who.registry, who.standIn, c.widened(who.scopes)}
 	a.remember(who, d)
 	g, fresh, err := a.obtain(ctx, d, refused)
 	return g.header, fresh, err
@@ -185,7 +189,7 @@ func (a *authenticator) obtain(ctx context.Context, d demand, refused string) (g
 			return held, false, nil
 		}
 		if first {
-			f.grant, f.err = a.fetch(ctx, d)
+			f.grant, f.err = a.fetch(WithLookup(ctx, Lookup{Push: pushes(d.scope), Refused: refused != ""}), d)
 			f.abandoned = f.err != nil && ctx.Err() != nil
 			a.settle(d, f)
 			return f.grant, true, f.err
@@ -239,19 +243,38 @@ func (a *authenticator) fetch(ctx context.Context, d demand) (grant, error) {
 	case err != nil:
 		return grant{}, err
 	case d.scheme == basic:
-		return password(cred)
+		return password(cred, a.now())
 	case cred.AccessToken != "":
 		return grant{header: "Bearer " + cred.AccessToken}, nil
 	}
 	return a.fetchToken(ctx, d.challenge, cred)
 }
 
-// password is a grant that does not end.
-func password(cred auth.Credential) (grant, error) {
+// pushes says whether a token with this scope is for changing something.
+func pushes(scope string) bool {
+	for s := range strings.FieldsSeq(scope) {
+		actions := s[strings.LastIndexByte(s, ':')+1:]
+		if slices.Contains(strings.Split(actions, ","), auth.ActionPush) {
+			return true
+		}
+	}
+	return false
+}
+
+// passwordAhead is the most by which a password that ends is looked up again
+// before its end.
+const passwordAhead = 15 * time.Minute
+
+// password is a grant that ends only if the password says so.
+func password(cred Credential, now time.Time) (grant, error) {
 	if cred.Username == "" && cred.Password == "" {
 		return grant{}, &problem{text: "the registry asks for credentials", kind: ErrDenied, status: http.StatusUnauthorized}
 	}
 	req := http.Request{Header: http.Header{}}
 	req.SetBasicAuth(cred.Username, cred.Password)
-	return grant{header: req.Header.Get("Authorization")}, nil
+	g := grant{header: req.Header.Get("Authorization")}
+	if end, ok := PasswordEnd(cred.Password); ok && end.After(now) {
+		g.end, g.renew = end, end.Add(-min(end.Sub(now)/10, passwordAhead))
+	}
+	return g, nil
 }

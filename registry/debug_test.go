@@ -69,7 +69,7 @@ func TestDebugTellsAllButSecrets(t *testing.T) {
 	for _, want := range []string{
 		"debug: > GET http://" + tokens.host + "/v2/x/blobs/sha256:",
 		"debug: < 401 Unauthorized",
-		"/token?scope=…&service=… authorization Basic …",
+		"/token?account=…&scope=…&service=… authorization Basic …",
 		" authorization Bearer …",
 		"debug: < 307 Temporary Redirect, location " + storage.URL + "/presigned?X-Signature=…&…",
 		"debug: < 503 Service Unavailable, retry after 7, 11 B, ",

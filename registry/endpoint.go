@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,14 @@ func newEndpoint(h Host, registry string) (endpoint, error) {
 	return e, nil
 }
 
+// elsewhere is the host, if the registry is not at its name.
+func (e endpoint) elsewhere() string {
+	if e.ns == "" {
+		return ""
+	}
+	return e.host
+}
+
 // request asks for something in a repository.
 func (e endpoint) request(ctx context.Context, method, repository, path string) (*http.Request, error) {
 	address := fmt.Sprintf("%s/%s/%s", e.base, repository, path)
@@ -43,10 +52,13 @@ func (e endpoint) request(ctx context.Context, method, repository, path string) 
 }
 
 // context is ctx with what is known of a request before it is made: what its
-// token has to be good for, and whether there is somebody else to ask.
+// token has to be good for, whose repository it is about, and whether there is
+// somebody else to ask.
 func (e endpoint) context(ctx context.Context, repository string, actions ...string) context.Context {
 	if e.mirror {
 		ctx = hasty(ctx)
+	} else {
+		ctx = withSubject(ctx, subject{host: e.host, registry: cmp.Or(e.ns, registryOf(e.host))})
 	}
 	return auth.AppendScopesForHost(ctx, e.host, auth.ScopeRepository(repository, actions...))
 }
@@ -119,10 +131,12 @@ type directory struct {
 	known map[string]Hosts // by registry
 	gone  map[string]bool  // mirrors, by host, that did not work
 	whole map[string]bool  // hosts that do not serve ranges
+
+	closed map[string]bool // repositories that nothing can be mounted from
 }
 
 func newDirectory(look func(string) (Hosts, error), pools *pools) *directory {
-	return &directory{look: look, pools: pools, known: map[string]Hosts{}, gone: map[string]bool{}, whole: map[string]bool{}}
+	return &directory{look: look, pools: pools, known: map[string]Hosts{}, gone: map[string]bool{}, whole: map[string]bool{}, closed: map[string]bool{}}
 }
 
 // hostsOf looks up, once, who answers for a registry.

@@ -72,6 +72,15 @@ func hinted(err error, hint string) error {
 	return &problem{text: err.Error(), cause: err, hint: hint}
 }
 
+// hintless says that nobody has advised on err yet.
+func hintless(err error) bool {
+	h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err)
+	return !ok || h.Hint() == ""
+}
+
 // hasStatus says whether err is a response with one of these status codes.
 func hasStatus(err error, statuses ...int) bool {
 	p, ok := errors.AsType[*problem](err)

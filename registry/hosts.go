@@ -139,10 +139,7 @@ func splitMirror(s string) (registry, address string, err error) {
 	if !ok || strings.ContainsAny(name, "/?#") {
 		return "", s, nil
 	}
-	name = strings.ToLower(name)
-	if name == "index."+dockerHub {
-		name = dockerHub
-	}
+	name = registryOf(strings.ToLower(name))
 	switch err := checkHost(name); {
 	case name == "":
 		return "", "", hinted(fmt.Errorf("no registry in front of = in %q", s), "a mirror is HOST, URL or REGISTRY=URL")
@@ -154,7 +151,7 @@ func splitMirror(s string) (registry, address string, err error) {
 		return "", "", hinted(fmt.Errorf("registry %q is none that a reference can name", name),
 			"the name of a registry has a dot or a port")
 	}
-	return registryOf(name), address, nil
+	return name, address, nil
 }
 
 // hostURL is where the API is at an address, [scheme://]host[:port][/path]. With
@@ -180,9 +177,7 @@ func hostURL(address string, whole bool) (string, error) {
 	if err := checkHost(host); err != nil {
 		return "", fmt.Errorf("address %q: %w", address, err)
 	}
-	if host == dockerHub || host == "index."+dockerHub {
-		host = dockerHubAPI
-	}
+	host = Reference{Registry: registryOf(host)}.host()
 	root := strings.TrimSuffix(path.Clean("/"+u.EscapedPath()), "/")
 	if !whole && !strings.HasSuffix(root, "/v2") {
 		root += "/v2"

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/credentials"
 
 	"github.com/tareml/tare/blob"
 )
@@ -19,6 +18,8 @@ import (
 type Saved struct {
 	Place     string // the path of a file, or the name of a helper program; empty if unknown
 	Plaintext bool   // whether the password can be read there by whoever can read the file
+	Server    string // the host that the credentials are for, where the registry is not at its name
+	Unasked   bool   // the registry asked for no credentials, so that nobody knows whether these are right
 }
 
 // placer is a store that says where it saves.
@@ -29,46 +30,77 @@ type placer interface {
 // Login asks the registry whether it takes these credentials, and saves them
 // if so.
 func (c *Client) Login(ctx context.Context, registry, username, password string) (Saved, error) {
-	ref, err := registryReference(registry)
+	ref, origin, err := c.find(ctx, registry)
 	if err != nil {
-		return Saved{}, fmt.Errorf("logging in: %w", err)
+		return Saved{}, fmt.Errorf("logging in to %s: %w", registry, err)
 	}
-	cred := auth.Credential{Username: username, Password: password}
-	if err := c.ping(ctx, ref, cred); err != nil {
-		if errors.Is(err, ErrDenied) {
-			err = hinted(err, "check the user name and the password; some registries want a token for it")
+	cred := Credential{Username: username, Password: password}
+	asked, err := c.ping(ctx, origin, cred)
+	if err != nil {
+		if errors.Is(err, ErrDenied) && hintless(err) {
+			err = hinted(err, robotHint(username, "check the user name and the password; some registries want a token for it"))
 		}
 		return Saved{}, fmt.Errorf("logging in to %s: %w", ref.Registry, err)
 	}
-	server := credentials.ServerAddressFromRegistry(ref.Registry)
+	server := serverOf(origin.host)
 	if err := c.store.Put(ctx, server, cred); err != nil {
 		return Saved{}, credentialError(ctx, "saving", ref.Registry, err)
 	}
+	var saved Saved
 	if store, ok := c.store.(placer); ok {
-		return store.place(server)
+		saved, err = store.place(server)
 	}
-	return Saved{}, nil
+	saved.Server, saved.Unasked = origin.elsewhere(), !asked
+	return saved, err
 }
 
-// ping asks for the root of the API with these credentials and no cache.
-func (c *Client) ping(ctx context.Context, ref Reference, cred auth.Credential) error {
-	origin, err := c.origin(ctx, ref)
+// Check asks the registry whether it takes the credentials that are known for it.
+func (c *Client) Check(ctx context.Context, registry string) error {
+	ref, origin, err := c.find(ctx, registry)
+	if err != nil {
+		return fmt.Errorf("checking the credentials for %s: %w", registry, err)
+	}
+	ctx = WithLookup(withSubject(ctx, subject{host: origin.host, registry: ref.Registry}), Lookup{Push: true})
+	cred, err := c.auth.credential(ctx, origin.host)
 	if err != nil {
 		return err
 	}
+	if _, err := c.ping(ctx, origin, cred); err != nil {
+		return fmt.Errorf("checking the credentials for %s: %w", ref.Registry, err)
+	}
+	return nil
+}
+
+// find is the registry of that name, and where it is.
+func (c *Client) find(ctx context.Context, registry string) (Reference, endpoint, error) {
+	ref, err := registryReference(registry)
+	if err != nil {
+		return Reference{}, endpoint{}, err
+	}
+	origin, err := c.origin(ctx, ref)
+	return ref, origin, err
+}
+
+// ping asks for the root of the API with these credentials and no cache. It says
+// whether anybody wanted to see them.
+func (c *Client) ping(ctx context.Context, origin endpoint, cred Credential) (asked bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, origin.base+"/", nil)
 	if err != nil {
-		return err
+		return false, err
 	}
-	resp, err := newAuthenticator(c.auth.Client, auth.StaticCredential(origin.host, cred)).Do(req)
+	known := auth.StaticCredential(origin.host, cred)
+	resp, err := newAuthenticator(c.auth.Client, func(ctx context.Context, host string) (Credential, error) {
+		asked = true
+		return known(ctx, host)
+	}).Do(req)
 	if err != nil {
-		return explain(ctx, err)
+		return asked, explain(ctx, err)
 	}
 	if err := refusal(resp); err != nil {
-		return err
+		return asked, err
 	}
 	discard(resp)
-	return nil
+	return asked, nil
 }
 
 // Logout forgets the credentials for registry. If there are none it is
@@ -78,21 +110,40 @@ func (c *Client) Logout(ctx context.Context, registry string) error {
 	if err != nil {
 		return fmt.Errorf("logging out: %w", err)
 	}
-	server := credentials.ServerAddressFromRegistry(ref.Registry)
-	known, err := c.knows(ctx, server, ref.Registry)
+	hosts, err := c.hostsOf(ref.Registry)
 	if err != nil {
-		return err
+		return fmt.Errorf("logging out of %s: %w", ref.Registry, err)
 	}
-	if !known {
+	servers := []string{serverOf(ref.Registry)}
+	if at, err := newEndpoint(hosts.Server, ref.Registry); err == nil && at.ns != "" {
+		servers = append(servers, serverOf(at.host))
+	}
+	found := false
+	for _, server := range servers {
+		deleted, err := c.forget(ctx, server, ref.Registry)
+		if err != nil {
+			return err
+		}
+		found = found || deleted
+	}
+	if !found {
 		return fmt.Errorf("logging out of %s: credentials: %w", ref.Registry, blob.ErrNotFound)
 	}
-	if err := c.store.Delete(ctx, server); err != nil {
-		return credentialError(ctx, "deleting", ref.Registry, err)
-	}
-	if known, err := c.knows(ctx, server, ref.Registry); err != nil || known {
-		return errors.Join(err, fmt.Errorf("logging out of %s: credentials are still found, under another spelling or in the environment", ref.Registry))
-	}
 	return nil
+}
+
+// forget deletes what is kept under the name of server, if there is anything.
+func (c *Client) forget(ctx context.Context, server, registry string) (deleted bool, err error) {
+	if known, err := c.knows(ctx, server, registry); !known || err != nil {
+		return false, err
+	}
+	if err := c.store.Delete(ctx, server); err != nil {
+		return false, credentialError(ctx, "deleting", registry, err)
+	}
+	if known, err := c.knows(ctx, server, registry); err != nil || known {
+		return false, errors.Join(err, fmt.Errorf("logging out of %s: credentials are still found, under another spelling or in the environment", registry))
+	}
+	return true, nil
 }
 
 func (c *Client) knows(ctx context.Context, server, registry string) (bool, error) {
@@ -100,7 +151,7 @@ func (c *Client) knows(ctx context.Context, server, registry string) (bool, erro
 	if err != nil {
 		return false, credentialError(ctx, "looking up", registry, err)
 	}
-	return cred != auth.EmptyCredential, nil
+	return cred != Credential{}, nil
 }
 
 // ParseRegistry reads the name of a registry by itself, and returns it as it
@@ -119,10 +170,7 @@ func registryReference(registry string) (Reference, error) {
 	if err != nil {
 		return Reference{}, err
 	}
-	host = strings.ToLower(strings.TrimSuffix(host, "/"))
-	if host == dockerHubAPI || host == "index."+dockerHub {
-		host = dockerHub
-	}
+	host = registryOf(strings.ToLower(strings.TrimSuffix(host, "/")))
 	return Reference{Registry: host}, checkHost(host)
 }
 

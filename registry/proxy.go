@@ -2,9 +2,11 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -60,4 +62,38 @@ func (e proxyError) hint() string {
 		return "the proxy does not let this connection through: NO_PROXY lists the hosts to go to directly"
 	}
 	return ""
+}
+
+// Share gives t, which is for something that is no registry, the proxy of o and
+// the authorities that o trusts. The services by which machines in a cloud tell
+// who they are, and this machine itself, are never asked through a proxy.
+func (o Options) Share(t *http.Transport) error {
+	proxy, err := proxyFunc(o.Proxy)
+	if err != nil {
+		return err
+	}
+	if len(o.TLS.CA) > 0 {
+		base := t.TLSClientConfig
+		if base == nil {
+			base = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		if t.TLSClientConfig, err = (TLSFiles{CA: o.TLS.CA}).config(base); err != nil {
+			return err
+		}
+	}
+	t.Proxy = func(req *http.Request) (*url.URL, error) {
+		if nearby(req.URL.Hostname()) {
+			return nil, nil
+		}
+		return proxy(req)
+	}
+	return nil
+}
+
+// nearby says whether host is this machine, or a service of the cloud that it
+// runs in.
+func nearby(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	cloud := netip.MustParsePrefix("fd00:ec2::/32")
+	return loopback(host) || err == nil && (addr.IsLinkLocalUnicast() || cloud.Contains(addr))
 }

@@ -98,9 +98,7 @@ func splitName(name string) (registry, repository string) {
 	} else {
 		registry, repository = dockerHub, name
 	}
-	if registry == "index."+dockerHub {
-		registry = dockerHub
-	}
+	registry = registryOf(registry)
 	if registry == dockerHub && repository != "" && !strings.Contains(repository, "/") {
 		repository = "library/" + repository
 	}
@@ -225,9 +223,10 @@ func (r Reference) host() string {
 	return r.Registry
 }
 
-// registryOf is the registry that has its API at host.
+// registryOf is the registry that has its API at host, or that host is another
+// name of.
 func registryOf(host string) string {
-	if host == dockerHubAPI {
+	if host == dockerHubAPI || host == "index."+dockerHub {
 		return dockerHub
 	}
 	return host

@@ -29,28 +29,9 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 		err = explain(req.Context(), err)
 	}
 	if err != nil {
-		return nil, c.adviseLogin(req, resp, err)
+		return nil, c.advised(req, resp, err)
 	}
 	return resp, nil
-}
-
-// adviseLogin adds the hint that depends on whether credentials were there. A
-// refusal by a host that the registry redirected to is not about credentials.
-func (c *Client) adviseLogin(req *http.Request, resp *http.Response, err error) error {
-	p, ok := err.(*problem)
-	if !ok || p.kind != ErrDenied || p.hint != "" || (resp != nil && resp.Request.URL.Host != req.URL.Host) {
-		return err
-	}
-	advised, host := *p, req.URL.Host // others may have been given the same error
-	cred, credErr := c.auth.credential(req.Context(), host)
-	switch {
-	case credErr != nil:
-	case cred.Username == "" && cred.RefreshToken == "" && cred.AccessToken == "":
-		advised.hint = "tare login " + registryOf(host)
-	case p.status == http.StatusUnauthorized:
-		advised.hint = fmt.Sprintf("the credentials for %[1]s were refused: tare login %[1]s", registryOf(host))
-	}
-	return &advised
 }
 
 // refusal is nil for a success. Otherwise it reads and closes the body.

@@ -32,22 +32,28 @@ type session struct {
 	least int64
 }
 
-// openSession asks for a session. If another repository may have the blob the registry
-// is asked to take it from there: then there may be no need of one, and the
-// session is nil.
+// openSession asks for a session. If another repository may have the blob the
+// registry is asked to take it from there: then there may be no need of one, and
+// the session is nil.
+//
+// A refusal to do so is nothing to go by: who may push here need not know the
+// other repository. That one is not asked about again.
 func (r *Repository) openSession(ctx context.Context, desc ocispec.Descriptor, from string) (*session, error) {
-	if from != "" {
-		s, err := r.mount(ctx, desc, from)
-		if err == nil || ctx.Err() != nil {
-			return s, err
-		}
+	if from == "" || r.client.noted(r.client.closed, r.ref.Registry+"/"+from) {
+		return r.post(ctx, "")
+	}
+	s, err := r.mount(ctx, desc, from)
+	if err == nil || ctx.Err() != nil {
+		return s, err
+	}
+	if errors.Is(err, ErrDenied) {
+		r.client.note(r.client.closed, r.ref.Registry+"/"+from)
 	}
 	return r.post(ctx, "")
 }
 
 // mount asks the registry to take a blob from another repository. One that does
-// not want to opens a session instead. A refusal is nothing to go by: who may
-// push here need not know the other repository.
+// not want to opens a session instead.
 func (r *Repository) mount(ctx context.Context, desc ocispec.Descriptor, from string) (*session, error) {
 	origin, err := r.origin(ctx)
 	if err != nil {

@@ -94,6 +94,9 @@ func tokenRequest(ctx context.Context, realm *url.URL, c challenge, cred auth.Cr
 	for scope := range strings.FieldsSeq(c.scope) {
 		query.Add("scope", scope)
 	}
+	if cred.Username != "" && !query.Has("account") {
+		query.Set("account", cred.Username)
+	}
 	realm.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, realm.String(), nil)
 	if err == nil && (cred.Username != "" || cred.Password != "") {

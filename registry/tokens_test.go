@@ -216,7 +216,7 @@ func TestWhatTheTokenServiceIsAsked(t *testing.T) {
 		header string
 	}{
 		"user": {user(), `{"token":"t"}`,
-			"GET scope=repository%3Aa%3Apull&scope=repository%3Ab%3Apull%2Cpush&service=s " + userHeader + " ", "Bearer t"},
+			"GET account=user&scope=repository%3Aa%3Apull&scope=repository%3Ab%3Apull%2Cpush&service=s " + userHeader + " ", "Bearer t"},
 		"nobody": {auth.EmptyCredential, `{"access_token":"t","issued_at":5}`,
 			"GET scope=repository%3Aa%3Apull&scope=repository%3Ab%3Apull%2Cpush&service=s  ", "Bearer t"},
 		"identity token": {auth.Credential{Username: "<token>", RefreshToken: "long"}, `{"access_token":"t","refresh_token":"other"}`,

@@ -22,7 +22,7 @@ func Status(code int, header ...string) Fault {
 		for i := 0; i+1 < len(header); i += 2 {
 			other.header.Set(header[i], header[i+1])
 		}
-		x.reply.turn(other)
+		x.refuse(other)
 	})
 }
 
@@ -45,7 +45,7 @@ func AtMost(k int, header ...string) Fault {
 // Unauthorized answers 401 with the registry's challenge, though the credentials
 // are good.
 func Unauthorized() Fault {
-	return fault(always, func(x *exchange) { x.reply.turn(challenged(x.reg.anyChallenge(x))) })
+	return fault(always, func(x *exchange) { x.refuse(challenged(x.reg.anyChallenge(x))) })
 }
 
 // Unsatisfiable answers 416 to a range that is fine.
@@ -85,10 +85,7 @@ func Unannounced() Fault { return onBlob(func(x *exchange) { x.reply.header.Del(
 // RangeSays has any text for a Content-Range, or none at all if it is empty.
 func RangeSays(text string) Fault {
 	return onRange(func(x *exchange) {
-		x.reply.header.Set("Content-Range", text)
-		if text == "" {
-			x.reply.header.Del("Content-Range")
-		}
+		x.reply.say("Content-Range", text)
 	})
 }
 

@@ -77,7 +77,8 @@ func (r *Registry) AddContent(name string, layers ...Content) *Artifact {
 	})
 	art.Descriptor = describe(ocispec.MediaTypeImageManifest, Bytes(art.Manifest))
 	art.Descriptor.ArtifactType = modelspec.ArtifactTypeModelManifest
-	r.store.addManifest(name, Tag, art)
+	r.store.addManifest(name, art)
+	r.store.tag(name, Tag, art, true)
 	return art
 }
 
@@ -126,11 +127,31 @@ func (s *store) addBlob(name string, d digest.Digest, content Content) {
 	s.repo(name).blobs[d] = content
 }
 
-func (s *store) addManifest(name, tag string, art *Artifact) {
+func (s *store) removeBlob(name string, d digest.Digest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.repo(name).manifests[tag] = art
+	if repo := s.repos[name]; repo != nil {
+		delete(repo.blobs, d)
+	}
+}
+
+func (s *store) addManifest(name string, art *Artifact) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.repo(name).manifests[art.Descriptor.Digest.String()] = art
+}
+
+// tag has a tag point to a manifest, and says whether it does: one that points
+// elsewhere may be fixed.
+func (s *store) tag(name, tag string, art *Artifact, moves bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	manifests := s.repo(name).manifests
+	if old := manifests[tag]; old != nil && !moves && old.Descriptor.Digest != art.Descriptor.Digest {
+		return false
+	}
+	manifests[tag] = art
+	return true
 }
 
 // repo makes the repository if it is not there; mu is held.
@@ -139,6 +160,12 @@ func (s *store) repo(name string) *repository {
 		s.repos[name] = &repository{blobs: map[digest.Digest]Content{}, manifests: map[string]*Artifact{}}
 	}
 	return s.repos[name]
+}
+
+func (s *store) exists(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.repos[name] != nil
 }
 
 // blob is nil if there is none.

@@ -80,20 +80,47 @@ func (g *guard) admits(r *Request) bool {
 	if !ok || !g.clock.now().Before(grant.until) {
 		return false
 	}
-	return r.Name == "" || slices.ContainsFunc(grant.scopes, func(scope string) bool { return allows(scope, r.Name) })
+	for _, need := range r.needs() {
+		if !slices.ContainsFunc(grant.scopes, func(scope string) bool { return covers(scope, need) }) {
+			return false
+		}
+	}
+	return true
 }
 
-// allows says that a scope is for pulling name.
-func allows(scope, name string) bool {
-	actions, ok := strings.CutPrefix(scope, "repository:"+name+":")
-	return ok && slices.Contains(strings.Split(actions, ","), "pull")
+// needs is the scopes that a token has to have.
+func (r *Request) needs() []string {
+	if r.Name == "" {
+		return nil
+	}
+	scope := "repository:" + r.Name + ":pull"
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		scope += ",push"
+	}
+	if r.From == "" || r.From == r.Name {
+		return []string{scope}
+	}
+	return []string{scope, "repository:" + r.From + ":pull"}
+}
+
+// covers says that a scope allows all that is needed of one repository.
+func covers(scope, need string) bool {
+	name, actions := cutScope(scope)
+	wanted, needed := cutScope(need)
+	return name == wanted && !slices.ContainsFunc(needed, func(action string) bool { return !slices.Contains(actions, action) })
+}
+
+// cutScope takes the actions from repository:NAME:ACTIONS.
+func cutScope(scope string) (resource string, actions []string) {
+	at := strings.LastIndex(scope, ":")
+	return scope[:max(0, at)], strings.Split(scope[at+1:], ",")
 }
 
 // bearer is the challenge for a token.
 func (r *Registry) bearer(req *Request) string {
 	challenge := fmt.Sprintf(`Bearer realm="%s%s",service="%s"`, r.URL, tokenPath, service)
-	if req.Name != "" {
-		challenge += fmt.Sprintf(`,scope="repository:%s:pull"`, req.Name)
+	if needs := req.needs(); len(needs) > 0 {
+		challenge += fmt.Sprintf(`,scope="%s"`, strings.Join(needs, " "))
 	}
 	if req.Auth == "Bearer" {
 		challenge += `,error="invalid_token"`

@@ -3,7 +3,7 @@ package faultregistry
 import (
 	"fmt"
 	"net/http"
-	"slices"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +14,8 @@ import (
 // signedFor is how long a signed URL is good.
 const signedFor = 20 * time.Minute
 
-// bucket is where redirects lead: it serves whoever has a signed URL.
+// bucket is where redirects lead, and uploads that go elsewhere: it serves
+// whoever has a signed URL.
 type bucket struct {
 	url   string
 	clock *clock
@@ -23,7 +24,7 @@ type bucket struct {
 	mu     sync.Mutex
 	signed int
 	urls   map[string]*signedURL // by signature
-	leaked []string
+	leaks  *leaks
 }
 
 type signedURL struct {
@@ -34,27 +35,12 @@ type signedURL struct {
 	until   time.Time
 }
 
-func newBucket(c *clock, uses int) *bucket {
-	return &bucket{clock: c, uses: uses, urls: map[string]*signedURL{}}
+func newBucket(c *clock, uses int, l *leaks) *bucket {
+	return &bucket{clock: c, uses: uses, urls: map[string]*signedURL{}, leaks: l}
 }
 
-// Expire makes all signed URLs worthless that were given out.
-func (r *Registry) Expire() {
-	if r.bucket != nil {
-		r.bucket.expire()
-	}
-}
-
-// Leaked tells which requests at the bucket carried an Authorization or a
-// Cookie, which are the registry's own business.
-func (r *Registry) Leaked() []string {
-	if r.bucket == nil {
-		return nil
-	}
-	r.bucket.mu.Lock()
-	defer r.bucket.mu.Unlock()
-	return slices.Clone(r.bucket.leaked)
-}
+// Expire makes all signed URLs worthless that were given out for blobs.
+func (r *Registry) Expire() { r.bucket.expire() }
 
 func (b *bucket) expire() {
 	b.mu.Lock()
@@ -81,18 +67,22 @@ func (b *bucket) redirect(method string, d digest.Digest, content Content) *repl
 	return reply
 }
 
-// parse reads a request and notes what it should not carry.
+// parse reads a request and notes what it should not carry. The paths are
+// /blobs/ALGORITHM/HEX/data and /uploads/NAME/ID.
 func (b *bucket) parse(req *http.Request) *Request {
 	r := describeRequest(req)
 	r.Kind = Target
-	if parts := strings.Split(req.URL.Path, "/"); len(parts) == 5 {
+	if parts := strings.Split(req.URL.Path, "/"); len(parts) == 5 && parts[1] == "blobs" {
 		r.Digest = digest.Digest(parts[2] + ":" + parts[3])
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	if upload, ok := strings.CutPrefix(req.URL.Path, "/uploads/"); ok {
+		dir, id := path.Split(upload)
+		r.Name, r.Session = strings.TrimSuffix(dir, "/"), id
+		r.Digest = asked(req, "digest")
+	}
 	for _, name := range []string{"Authorization", "Cookie"} {
 		if req.Header.Get(name) != "" {
-			b.leaked = append(b.leaked, fmt.Sprintf("%s in %s %s", name, req.Method, req.URL.Path))
+			b.leaks.add("%s in %s %s", name, req.Method, req.URL.Path)
 		}
 	}
 	return r
@@ -103,6 +93,9 @@ func (b *bucket) parse(req *http.Request) *Request {
 func (b *bucket) plan(x *exchange) *reply {
 	if x.Auth != "" {
 		return xmlError(http.StatusBadRequest, "InvalidArgument", "Only one auth mechanism allowed")
+	}
+	if x.Session != "" {
+		return x.reg.planSession(x)
 	}
 	signed := b.use(x.req)
 	if signed == nil {

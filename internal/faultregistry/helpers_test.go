@@ -7,8 +7,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
-	"strings"
+	"regexp"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -104,17 +105,11 @@ func trusting(t testing.TB, reg *faultregistry.Registry) *tls.Config {
 // login gets a token by the challenge of a 401.
 func login(t *testing.T, client *http.Client, challenge string) string {
 	t.Helper()
-	var realm, scope string
-	for part := range strings.SplitSeq(strings.TrimPrefix(challenge, "Bearer "), ",") {
-		name, value, _ := strings.Cut(part, "=")
-		switch value = strings.Trim(value, `"`); name {
-		case "realm":
-			realm = value
-		case "scope":
-			scope = value
-		}
+	fields := map[string]string{}
+	for _, field := range regexp.MustCompile(`(\w+)="([^"]*)"`).FindAllStringSubmatch(challenge, -1) {
+		fields[field[1]] = field[2]
 	}
-	req := newRequest(t.Context(), t, http.MethodGet, realm+"?scope="+scope)
+	req := newRequest(t.Context(), t, http.MethodGet, fields["realm"]+"?scope="+url.QueryEscape(fields["scope"]))
 	req.SetBasicAuth(faultregistry.Username, faultregistry.Password)
 	var reply struct {
 		Token     string `json:"token"`

@@ -9,6 +9,11 @@ import (
 // Cut closes the connection after n bytes of a body. With 0 there is a header
 // and no body, with -1 all but the last byte comes, and with [BeforeHeader]
 // there is no answer at all.
+//
+// Where a client sends a body it is after n bytes of that, and without an
+// answer: they are read, and are kept as the registry keeps a part. With
+// [BeforeHeader] none is read. [Fault.Late] and [BeforeHeader] are for an answer
+// that is lost.
 func Cut(n int64) Fault { return interrupt(n, func(x *exchange) { x.hangUp(false) }) }
 
 // CutAt closes the connection before the byte that stands at this offset of the
@@ -24,7 +29,9 @@ func CutAt(offset int64) Fault {
 func Reset(n int64) Fault { return interrupt(n, func(x *exchange) { x.hangUp(true) }) }
 
 // Hang sends n bytes of a body, as [Cut] counts them, and then nothing until the
-// client goes away or the test ends.
+// client goes away or the test ends. In the middle of a body that the client
+// sends it does not learn that it is gone: it is let go when another request
+// comes to the session, and by [Registry.Idle].
 func Hang(n int64) Fault { return interrupt(n, (*exchange).hang) }
 
 func interrupt(n int64, do func(*exchange)) Fault {
@@ -32,25 +39,39 @@ func interrupt(n int64, do func(*exchange)) Fault {
 		if n == BeforeHeader {
 			return true
 		}
+		if x.effect != nil && x.body != nil {
+			return x.reply.ok() && x.body.reaches(n) && x.body.resolve(n) != x.body.declared
+		}
 		at := x.reply.resolve(n)
 		return x.reply.ok() && at >= 0 && at < x.reply.length
 	}
-	return fault(fits, func(x *exchange) { x.reply.ending = &ending{n, do} })
+	f := fault(fits, func(x *exchange) {
+		at := n
+		if x.body != nil {
+			at = BeforeHeader
+		}
+		x.reply.ending = &ending{at, do}
+	})
+	if n != BeforeHeader {
+		f.point, f.at = inBody, n
+	}
+	return f
 }
 
 // Trickle sends a body k bytes at a time and waits after each for something to
-// come from next; once that is closed the rest comes at once.
+// come from next; once that is closed the rest comes at once. It reads one that
+// the client sends in the same way.
 func Trickle(k int64, next <-chan struct{}) Fault {
 	return onBody(func(x *exchange) { x.reply.step, x.reply.wait = k, next })
 }
 
-// Rate sends each body at so many bytes a second, which is a limit for each
-// connection.
+// Rate sends each body at so many bytes a second, or reads it, which is a limit
+// for each connection.
 func Rate(perSecond int64) Fault {
 	return onBody(func(x *exchange) { x.reply.limits = append(x.reply.limits, &limiter{rate: perSecond}) })
 }
 
-// SharedRate sends all bodies together at so many bytes a second.
+// SharedRate sends all bodies together at so many bytes a second, or reads them.
 func SharedRate(perSecond int64) Fault {
 	shared := &limiter{rate: perSecond}
 	return onBody(func(x *exchange) { x.reply.limits = append(x.reply.limits, shared) })

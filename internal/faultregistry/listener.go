@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// sendBuffer bounds what the kernel takes of an answer that nobody reads, so
-// that the count of bytes means something.
-const sendBuffer = 128 << 10
+// kernelBuffer bounds what the kernel takes of an answer that nobody reads, and
+// of a body, so that the counts of bytes mean something.
+const kernelBuffer = 128 << 10
 
 // listener counts connections and refuses some.
 type listener struct {
@@ -26,7 +26,9 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if l.admits() {
-			conn.(*net.TCPConn).SetWriteBuffer(sendBuffer)
+			tcp := conn.(*net.TCPConn)
+			tcp.SetWriteBuffer(kernelBuffer)
+			tcp.SetReadBuffer(kernelBuffer)
 			return conn, nil
 		}
 		conn.Close()

@@ -39,6 +39,7 @@ func (x *exchange) rest(d time.Duration) bool {
 	select {
 	case <-timer.C:
 		return true
+	case <-x.overtaken:
 	case <-x.req.Context().Done():
 	case <-x.reg.ends:
 	}
@@ -50,8 +51,49 @@ func (x *exchange) await(ready <-chan struct{}) bool {
 	select {
 	case <-ready:
 		return true
+	case <-x.overtaken:
+	case <-x.unread():
 	case <-x.req.Context().Done():
 	case <-x.reg.ends:
 	}
 	return false
+}
+
+// unread is closed when all are to be done. Only a request whose body was not
+// read to its end has to be told: it does not see its client go away.
+func (x *exchange) unread() <-chan struct{} {
+	if x.body == nil || x.body.ended {
+		return nil
+	}
+	return x.reg.idle.raised()
+}
+
+// signal is a state that can be waited for.
+type signal struct {
+	mu sync.Mutex
+	c  chan struct{}
+}
+
+func newSignal() *signal { return &signal{c: make(chan struct{})} }
+
+func (s *signal) raise() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.c:
+	default:
+		close(s.c)
+	}
+}
+
+func (s *signal) lower() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.c = make(chan struct{})
+}
+
+func (s *signal) raised() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.c
 }

@@ -2,7 +2,6 @@ package faultregistry
 
 import (
 	"crypto/tls"
-	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
@@ -34,10 +33,13 @@ type Registry struct {
 
 	config
 	store   *store
+	uploads *uploads
 	journal *journal
 	script  *script
 	guard   *guard
-	bucket  *bucket // nil without redirects
+	bucket  *bucket
+	leaks   *leaks
+	idle    *signal // somebody waits for all requests to end
 	servers []*httptest.Server
 	doors   []*listener
 	clock   *clock
@@ -49,6 +51,7 @@ type Registry struct {
 type Option func(*config)
 
 type config struct {
+	habits
 	tls, clientCerts bool
 	tokens, basic    bool
 	tokenLife        time.Duration
@@ -64,8 +67,9 @@ func WithTLS() Option { return func(c *config) { c.tls = true } }
 // WithClientCerts is [WithTLS], and asks the clients for a certificate too.
 func WithClientCerts() Option { return func(c *config) { c.tls, c.clientCerts = true, true } }
 
-// WithTokens asks for bearer tokens that are good for pulling one repository,
-// and gives them to [Username] for so long.
+// WithTokens asks for bearer tokens that are good for what they were asked for,
+// and gives them to [Username] for so long. A mount wants one that is good for
+// pulling from the other repository too.
 func WithTokens(life time.Duration) Option {
 	return func(c *config) { c.tokens, c.tokenLife = true, life }
 }
@@ -78,7 +82,8 @@ func WithBasic() Option { return func(c *config) { c.basic = true } }
 // minutes.
 func WithRedirect(uses int) Option { return func(c *config) { c.redirect, c.uses = true, uses } }
 
-// WithMirrorOf serves what another registry has, now and later.
+// WithMirrorOf serves what another registry has, now and later. It can only be
+// read.
 func WithMirrorOf(origin *Registry) Option { return func(c *config) { c.origin = origin } }
 
 // WithPrefix serves below this path, rather than below /v2.
@@ -90,6 +95,9 @@ func New(t testing.TB, options ...Option) *Registry {
 	r := &Registry{
 		config:  config{prefix: "/v2"},
 		store:   newStore(),
+		uploads: newUploads(),
+		leaks:   &leaks{},
+		idle:    newSignal(),
 		journal: newJournal(),
 		script:  &script{},
 		clock:   &clock{},
@@ -117,17 +125,15 @@ func (r *Registry) listen(t testing.TB) {
 	}
 	server := r.serve(r.answer, identity)
 	r.Host, r.URL = server.Listener.Addr().String(), server.URL
-	if r.redirect {
-		r.bucket = newBucket(r.clock, r.uses)
-		r.bucket.url = r.serve(r.answerTarget, identity).URL
-	}
+	r.bucket = newBucket(r.clock, r.uses, r.leaks)
+	r.bucket.url = r.serve(r.answerTarget, identity).URL
 }
 
 func (r *Registry) serve(handler http.HandlerFunc, identity *tls.Config) *httptest.Server {
 	server := httptest.NewUnstartedServer(handler)
 	door := &listener{Listener: server.Listener}
 	server.Listener = door
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that refuse the certificate
+	server.Config.ErrorLog = log.New(r.leaks, "", 0)
 	if identity == nil {
 		server.Start()
 	} else {

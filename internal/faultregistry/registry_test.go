@@ -54,8 +54,10 @@ func TestMissingThings(t *testing.T) {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
 	}
-	if got := do(client, newRequest(t.Context(), t, http.MethodPost, reg.URL+"/v2/models/x/blobs/uploads/")); got.status != 405 {
-		t.Errorf("an upload: %d", got.status)
+	for _, path := range []string{"/v2/", "/v2/models/x/manifests/v1", "/v2/models/x/blobs/" + art.Layers[0].Digest.String(), "/token"} {
+		if got := do(client, newRequest(t.Context(), t, http.MethodPost, reg.URL+path)); got.status != 405 {
+			t.Errorf("POST %s: %d", path, got.status)
+		}
 	}
 	if reg.Sent() != 0 {
 		t.Errorf("%d bytes of errors counted as a blob's", reg.Sent())
@@ -180,6 +182,9 @@ func TestMirror(t *testing.T) {
 	got := get(t, newClient(t, nil), mirror.URL+"/proxy/v2"+path+"?ns="+origin.Host)
 	if want := random(100, 1); bytes.Equal(got.body, want) || len(got.body) != len(want) {
 		t.Errorf("%d: the bytes are the right ones", got.status)
+	}
+	if got := do(newClient(t, nil), newRequest(t.Context(), t, http.MethodPost, mirror.URL+"/proxy/v2/models/x/blobs/uploads/")); got.status != 405 {
+		t.Errorf("an upload to a mirror: %d", got.status)
 	}
 	if seen := mirror.Requests(); seen[0].NS != origin.Host || len(origin.Requests()) != 0 {
 		t.Errorf("%+v", seen)

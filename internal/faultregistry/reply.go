@@ -50,6 +50,14 @@ func refusal(status int, code, message string) *reply {
 	return document(status, "application/json", marshal(body))
 }
 
+// say sets a header field, or takes it away if there is nothing to say.
+func (r *reply) say(name, text string) {
+	r.header.Set(name, text)
+	if text == "" {
+		r.header.Del(name)
+	}
+}
+
 // turn makes another reply of this one. How it is sent stays, but what is no
 // success is not interrupted.
 func (r *reply) turn(into *reply) {

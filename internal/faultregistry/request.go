@@ -1,6 +1,7 @@
 package faultregistry
 
 import (
+	"cmp"
 	"net/http"
 	"path"
 	"slices"
@@ -18,8 +19,10 @@ const (
 	Ping     Kind = "ping"     // GET /v2/
 	Manifest Kind = "manifest" // by tag or by digest
 	Blob     Kind = "blob"     // at the registry
+	Upload   Kind = "upload"   // POST that begins an upload, or mounts a blob
+	Session  Kind = "session"  // at the Location of an upload: PATCH, PUT, GET, DELETE
 	Token    Kind = "token"    // at the token endpoint
-	Target   Kind = "target"   // a blob at the bucket, where a redirect led
+	Target   Kind = "target"   // at the bucket, where a redirect or a Location led
 	Unknown  Kind = "unknown"  // anything else
 )
 
@@ -29,11 +32,26 @@ type Request struct {
 	Method string
 	Path   string
 
+	// Host is where it was asked: the registry, or the bucket.
+	Host string
+
 	// Name is the repository, Reference the tag or digest that was asked for,
 	// and Digest what it is if it is a digest; at the bucket only Digest is set.
 	Name      string
 	Reference string
 	Digest    digest.Digest
+
+	// Session is an upload's. Of the PUT that ends one, Digest is what it is to
+	// be. Mount is what is to be taken from the repository From, and the Digest
+	// too.
+	Session string
+	Mount   digest.Digest
+	From    string
+
+	// Size is how long the body is, negative if that is not told, and
+	// ContentRange where it says that it belongs.
+	Size         int64
+	ContentRange string
 
 	Range  string // the header, "" for all
 	NS     string // the query that tells a mirror which registry is meant
@@ -45,6 +63,11 @@ type Request struct {
 	// written.
 	Status int
 	Bytes  int64
+
+	// Received is how much of the request's body was read, and Discarded what
+	// still came of it after an answer that did not wait for the end, TLS and all.
+	Received  int64
+	Discarded int64
 }
 
 // ok says that the answer is what was asked for.
@@ -60,13 +83,18 @@ func parse(req *http.Request, prefix string) *Request {
 	case ok && (rest == "" || rest == "/"):
 		r.Kind = Ping
 	case ok:
-		r.parseContent(strings.TrimPrefix(rest, "/"))
+		r.parseContent(strings.TrimPrefix(rest, "/"), req)
 	}
 	return r
 }
 
-// parseContent reads NAME/manifests/REFERENCE and NAME/blobs/DIGEST.
-func (r *Request) parseContent(rest string) {
+// parseContent reads NAME/manifests/REFERENCE, NAME/blobs/DIGEST,
+// NAME/blobs/uploads/ and NAME/blobs/uploads/ID.
+func (r *Request) parseContent(rest string, req *http.Request) {
+	if name, id, ok := cutUpload(rest); ok {
+		r.parseUpload(name, id, req)
+		return
+	}
 	dir, reference := path.Split(rest)
 	name, collection := path.Split(strings.TrimSuffix(dir, "/"))
 	kind, ok := map[string]Kind{"manifests": Manifest, "blobs": Blob}[collection]
@@ -79,17 +107,51 @@ func (r *Request) parseContent(rest string) {
 	}
 }
 
+// cutUpload takes apart NAME/blobs/uploads/ID, where ID and the slash before it
+// may be missing.
+func cutUpload(rest string) (name, id string, ok bool) {
+	if name, ok = strings.CutSuffix(strings.TrimSuffix(rest, "/"), "/blobs/uploads"); ok {
+		return name, "", true
+	}
+	dir, id := path.Split(rest)
+	name, ok = strings.CutSuffix(dir, "/blobs/uploads/")
+	return name, id, ok
+}
+
+func (r *Request) parseUpload(name, id string, req *http.Request) {
+	r.Name, r.Digest = name, asked(req, "digest")
+	if id != "" {
+		r.Kind, r.Session = Session, id
+		return
+	}
+	r.Kind, r.Mount, r.From = Upload, asked(req, "mount"), req.URL.Query().Get("from")
+	r.Digest = cmp.Or(r.Mount, r.Digest)
+}
+
+// asked is a digest in the query, "" for what is none.
+func asked(req *http.Request, name string) digest.Digest {
+	d, err := digest.Parse(req.URL.Query().Get(name))
+	if err != nil {
+		return ""
+	}
+	return d
+}
+
 func describeRequest(req *http.Request) *Request {
 	scheme, _, _ := strings.Cut(req.Header.Get("Authorization"), " ")
 	return &Request{
 		Kind:   Unknown,
 		Method: req.Method,
 		Path:   req.URL.Path,
+		Host:   req.Host,
 		Range:  req.Header.Get("Range"),
 		NS:     req.URL.Query().Get("ns"),
 		Auth:   scheme,
 		Remote: req.RemoteAddr,
 		Header: req.Header.Clone(),
+
+		Size:         req.ContentLength,
+		ContentRange: req.Header.Get("Content-Range"),
 	}
 }
 
@@ -118,10 +180,15 @@ func (r *Registry) Sent() int64 {
 func (r *Registry) Peak(kind Kind) int { return r.journal.highest(kind) }
 
 // Idle waits until no request is being answered. It is for the time after the
-// client is done, since a request that hangs ends only with its client.
-func (r *Registry) Idle() { r.journal.wait() }
+// client is done, since a request that hangs ends only with its client; one that
+// hangs in the middle of its body does not learn of that, and is let go.
+func (r *Registry) Idle() {
+	r.idle.raise()
+	defer r.idle.lower()
+	r.journal.wait()
+}
 
-// Forget makes Requests, Sent and Peak start again.
+// Forget makes Requests, Sent, Received and Peak start again.
 func (r *Registry) Forget() { r.journal.forget() }
 
 // journal is what was seen.
@@ -176,6 +243,18 @@ func (j *journal) count(entry *Request, bytes int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	entry.Bytes += int64(bytes)
+}
+
+func (j *journal) receive(entry *Request, bytes int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	entry.Received += int64(bytes)
+}
+
+func (j *journal) discard(entry *Request, bytes int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	entry.Discarded += int64(bytes)
 }
 
 func (j *journal) busyWith(kind Kind) int {

@@ -21,11 +21,30 @@ type exchange struct {
 	reg   *Registry
 	w     http.ResponseWriter
 	req   *http.Request
+	body  *intake // nil for none
 	reply *reply
+
+	// effect is what else comes of the request, nil for nothing.
+	effect   *effect
+	most     int64 // bytes of a body, 0 for any number
+	tooLarge *reply
+
+	// session is the upload that it is about.
+	session   *session
+	turn      int             // in the session
+	overtaken <-chan struct{} // by another request
+	before    int64           // bytes that were there
+	locates   bool            // its answer tells a Location that the upload goes on at
+
+	// What the faults want.
+	within, late       []happening
+	pauses             []<-chan struct{}
+	rewrites, keepsTag bool
 
 	admitted   bool // is in the journal's count
 	turnedAway bool // for want of credentials
 	begun      bool // a header was written
+	abrupt     bool // the rest of the body is not waited for
 }
 
 // ending is another end than the proper one, after so many bytes.
@@ -48,8 +67,12 @@ func (x *exchange) send() {
 	case r.misstate < 0 && x.hasBody():
 		x.sendByHand()
 	default:
+		unread := x.settle()
 		x.sendHeader()
 		x.sendBody(&recorder{x.w, x})
+		if unread {
+			x.linger()
+		}
 	}
 }
 
@@ -168,15 +191,7 @@ func (x *exchange) sendByHand() {
 		return
 	}
 	defer conn.Close()
-	done := make(chan struct{})
-	defer close(done)
-	go func() { // nobody else closes it if the client does not read
-		select {
-		case <-x.reg.ends:
-			conn.Close()
-		case <-done:
-		}
-	}()
+	defer x.closeAtEnd(conn)()
 	x.describeBody()
 	x.reg.journal.answer(x.Request, x.reply.status)
 	fmt.Fprintf(out, "HTTP/1.1 %d %s\r\n", x.reply.status, http.StatusText(x.reply.status))
@@ -200,9 +215,7 @@ func (x *exchange) hangUp(reset bool) {
 	if err != nil {
 		return
 	}
-	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = wrapped.NetConn()
-	}
+	conn = rawConn(conn)
 	if tcp, ok := conn.(*net.TCPConn); ok && reset {
 		tcp.SetLinger(0)
 	}

@@ -1,6 +1,9 @@
 package faultregistry
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // answer serves the registry.
 func (r *Registry) answer(w http.ResponseWriter, req *http.Request) {
@@ -15,20 +18,26 @@ func (r *Registry) answerTarget(w http.ResponseWriter, req *http.Request) {
 // exchange answers one request: as it should be, then as the script has it.
 func (r *Registry) exchange(w http.ResponseWriter, req *http.Request, seen *Request, plan func(*exchange) *reply) {
 	x := &exchange{Request: seen, reg: r, w: w, req: req}
+	x.body = newIntake(x)
 	r.journal.begin(seen)
+	defer func() { r.journal.end(seen, x.admitted) }()
 	x.reply = plan(x)
 	then := r.script.play(x)
-	defer func() { r.journal.end(seen, x.admitted) }()
 	for _, hook := range then {
 		hook()
 	}
-	x.send()
+	if x.act() {
+		x.send()
+	}
 }
 
-// plan is what a good registry answers.
+// plan is what a good registry answers, if the body is good too.
 func (r *Registry) plan(x *exchange) *reply {
-	if x.Method != http.MethodGet && x.Method != http.MethodHead {
-		return refusal(http.StatusMethodNotAllowed, "UNSUPPORTED", "this registry can only be read")
+	if !x.bound(r.bodyLimit, tooLarge()) {
+		return tooLarge()
+	}
+	if !r.serves(x.Kind, x.Method) {
+		return refusal(http.StatusMethodNotAllowed, "UNSUPPORTED", "the operation is unsupported")
 	}
 	if x.Kind == Token {
 		return r.guard.token(x.req, r.tokenLife)
@@ -37,16 +46,39 @@ func (r *Registry) plan(x *exchange) *reply {
 		x.turnedAway = true
 		return challenged(challenge)
 	}
+	if r.noCreation && x.Name != "" && !r.store.exists(x.Name) {
+		return refusal(http.StatusNotFound, "NAME_UNKNOWN", "the repository does not exist")
+	}
 	switch x.Kind {
 	case Ping:
 		return document(http.StatusOK, "application/json", []byte("{}"))
 	case Manifest:
+		if x.Method == http.MethodPut {
+			return r.planPublish(x)
+		}
 		return r.planManifest(x)
 	case Blob:
 		return r.planBlob(x)
+	case Upload:
+		return r.planUpload(x)
+	case Session:
+		return r.planSession(x)
 	default:
 		return refusal(http.StatusNotFound, "NAME_UNKNOWN", "there is nothing here")
 	}
+}
+
+// serves says that there is such a method for a kind of request.
+func (r *Registry) serves(kind Kind, method string) bool {
+	if kind != Upload && (method == http.MethodGet || method == http.MethodHead) {
+		return true
+	}
+	writes := map[Kind][]string{
+		Manifest: {http.MethodPut},
+		Upload:   {http.MethodPost},
+		Session:  {http.MethodPatch, http.MethodPut, http.MethodDelete},
+	}
+	return r.origin == nil && slices.Contains(writes[kind], method)
 }
 
 func (r *Registry) planManifest(x *exchange) *reply {
@@ -65,7 +97,7 @@ func (r *Registry) planBlob(x *exchange) *reply {
 	if content == nil {
 		return refusal(http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry")
 	}
-	if r.bucket != nil {
+	if r.redirect {
 		return r.bucket.redirect(x.Method, x.Digest, content)
 	}
 	reply := serveContent(content, x.Digest)

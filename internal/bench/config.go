@@ -34,7 +34,7 @@ func parseConfig(args []string, getenv func(string) string, usage io.Writer) (co
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(usage)
 	flags.StringVar(&c.tare, "tare", "bin/tare", "the `binary` to measure")
-	flags.StringVar(&c.registry, "registry", "bin/distribution", "pull from this `binary` of CNCF distribution")
+	flags.StringVar(&c.registry, "registry", "bin/distribution", "pull from and push to this `binary` of CNCF distribution")
 	flags.BoolVar(&c.big, "big", false, "also compare peak memory at ten times SIZE")
 	flags.Func("only", "measure these `steps` alone, separated by commas", func(s string) error {
 		c.only = append(c.only, strings.Split(s, ",")...)

@@ -7,18 +7,20 @@
 //	SIZE=256MiB RUNS=3 go run ./internal/bench -tare bin/tare -only build,verify
 //	go run ./internal/bench -tare bin/tare -peer oras=/usr/bin/oras -only pull,pull-oras
 //	go run ./internal/bench -tare bin/tare -only extract-store,extract-unchanged
+//	go run ./internal/bench -tare bin/tare -only push,repush,push-cuts
 //	go run ./internal/bench -tare bin/tare -peer modctl=/usr/bin/modctl -big
 //
 // It is told the rest by the environment: SIZE of the weights (2GiB), SHARDS
 // that they come in (2), RUNS of each step (5), DIR to work in, which should be
 // on a disk (a temporary directory). DIR needs room for five times SIZE, for six
-// times with -peer, for fourteen with -big. All of it is removed at the end, also
-// after ^C.
+// times with -peer, for twenty-four with -big. All of it is removed at the end,
+// also after ^C.
 //
-// Pulls and some extracts are from a registry on the loopback interface, some of
-// them through a bad network that runs in this process: neither counts as anybody's
-// processor time, but both take it from the same processors. Figures of two sides
-// compare because both have the same registry and the same network.
+// Pulls and some extracts are from a registry on the loopback interface, and pushes
+// are to it, some of them through a bad network that runs in this process: neither
+// counts as anybody's processor time, but both take it from the same processors.
+// Figures of two sides compare because both have the same registry and the same
+// network. Before each push the registry is empty.
 //
 // It needs cp, cmp and sync of GNU, openssl and tar, and so Linux in practice; for
 // registries curl and the registry of CNCF distribution (make bin/distribution).

@@ -20,6 +20,7 @@ type bench struct {
 	dir      string    // scratch
 	progress io.Writer // says what is going on
 	remote   remote
+	digests  []string // of the shards, if somebody needed them
 	piece    [256 << 10]byte
 }
 
@@ -29,6 +30,7 @@ type result struct {
 	skipped string  // why, if it was
 	size    int64   // of the model
 	mayRead int64   // the most that tare may read, 0 if nobody minds
+	sends   bool    // it sends the model
 	tare    []usage // one a run
 	floor   []usage // as many, or none
 }
@@ -38,7 +40,7 @@ type usage struct {
 	wall time.Duration
 	cpu  time.Duration // of all its processes; other programs do not disturb it
 	peak int64         // memory of its largest process in bytes, 0 if not known
-	wire int64         // bytes that it was sent over the network, 0 if nobody counted
+	wire int64         // bytes that it was sent over the network, or sent, 0 if nobody counted
 	traffic
 }
 
@@ -61,7 +63,7 @@ func (b *bench) measureAll(ctx context.Context, steps []step) ([]result, error) 
 
 // measure runs tare and floor in turns, so that both meet the same weather.
 func (b *bench) measure(ctx context.Context, s step) (result, error) {
-	r := result{name: s.name, size: b.size, mayRead: s.mayRead}
+	r := result{name: s.name, size: b.size, mayRead: s.mayRead, sends: s.sends}
 	if s.skip != "" {
 		r.skipped = s.skip
 		return r, nil

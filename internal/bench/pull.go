@@ -115,8 +115,8 @@ func (b *bench) publishKit(p peer) action {
 		home := b.path("floor-home")
 		return perform(ctx, []action{
 			b.empty(home),
-			b.command(home, []string{p.path, "pack", "-t", b.kitRef(), b.path("weights")}),
-			b.command(home, []string{p.path, "push", "--plain-http", b.kitRef()}),
+			b.command(home, b.peerBuild(p, "floor-home", b.kitRef())),
+			b.command(home, b.peerPush(p, b.kitRef())),
 		})
 	}
 }

@@ -28,16 +28,16 @@ func TestPullsAreSkippedWithoutARegistry(t *testing.T) {
 	}
 }
 
-func TestPeersThatPull(t *testing.T) {
+func TestPeersOfSteps(t *testing.T) {
 	b := newBench(t)
-	b.peers = []peer{{"oras", "/bin/oras"}, {"kit", "/bin/kit"}} // kit extracts what it packed alone
+	b.peers = []peer{{"oras", "/bin/oras"}, {"kit", "/bin/kit"}} // kit extracts what it packed alone, oras has no store
 	var names []string
 	for _, s := range b.steps() {
 		if strings.Contains(s.name, "oras") || strings.Contains(s.name, "kit") {
 			names = append(names, s.name)
 		}
 	}
-	if want := []string{"pull-oras", "pull-kit", "extract-oras", "kit-build"}; !slices.Equal(names, want) {
+	if want := []string{"pull-oras", "pull-kit", "extract-oras", "push-kit", "build-push-oras", "build-push-kit", "kit-build"}; !slices.Equal(names, want) {
 		t.Errorf("got %q, want %q", names, want)
 	}
 }

@@ -23,12 +23,12 @@ const (
 	manifestType = "application/vnd.oci.image.manifest.v1+json"
 )
 
-// remote is the far end of pulls: a registry, the model in it, and the network
-// on the way.
+// remote is the far end of pulls and pushes: a registry, the model in it, and the
+// network on the way.
 type remote struct {
 	registry *exec.Cmd
-	host     string // of the registry
-	layers   []layer
+	host     string          // of the registry
+	layers   []layer         // none if the model is not there
 	proxy    *netproxy.Proxy // of this run
 	before   int64           // what it passed before the run
 }
@@ -68,13 +68,24 @@ func (b *bench) missing() string {
 	return ""
 }
 
-// publish starts a registry and pushes the model to it, once.
-func (b *bench) publish(ctx context.Context) error {
+// serve starts a registry, once.
+func (b *bench) serve(ctx context.Context) error {
 	if b.remote.host != "" {
 		return nil
 	}
 	if err := b.startRegistry(ctx); err != nil {
 		return fmt.Errorf("starting %s: %w", b.registry, err)
+	}
+	return nil
+}
+
+// publish pushes the model to the registry, unless it is there.
+func (b *bench) publish(ctx context.Context) error {
+	if len(b.remote.layers) > 0 {
+		return nil
+	}
+	if err := b.serve(ctx); err != nil {
+		return err
 	}
 	home, ref := b.path("home"), refAt(b.remote.host)
 	err := perform(ctx, []action{
@@ -204,7 +215,7 @@ func (b *bench) forget(ctx context.Context) error {
 	return nil
 }
 
-// sent is what the network has passed to a command that has ended.
+// sent is what the network has passed for a command that has ended.
 func (b *bench) sent(ctx context.Context) (int64, error) {
 	p := b.remote.proxy
 	if err := p.WaitIdle(ctx); err != nil {

@@ -16,6 +16,7 @@ type step struct {
 	skip    string   // why the step cannot be run at all
 	once    bool     // one run is enough
 	mayRead int64    // the most bytes that tare has a reason to read, 0 for no limit
+	sends   bool     // tare sends the model; otherwise it is sent it
 	prepare []action // once, before the first run
 	tare    side
 	floor   side // without commands if there is none
@@ -34,7 +35,8 @@ type side struct {
 	// late is in place of commands that are only known when all is prepared.
 	late func() [][]string
 
-	// wire counts the bytes that a run was sent, after it; nil if nobody can.
+	// wire counts the bytes that a run was sent, or sent, after it; nil if nobody
+	// can.
 	wire func(context.Context) (int64, error)
 }
 
@@ -83,14 +85,14 @@ func (b *bench) steps() []step {
 		name: "version",
 		tare: side{home: home, commands: [][]string{{b.tare, "version"}}},
 	}}
-	steps = slices.Concat(steps, b.extractSteps(), b.pullSteps(), b.extractRemoteSteps())
+	steps = slices.Concat(steps, b.extractSteps(), b.pullSteps(), b.extractRemoteSteps(), b.pushSteps())
 	for _, p := range b.peers {
 		if p.name != "oras" {
 			steps = append(steps, b.peerStep(p))
 		}
 	}
 	if b.big {
-		steps = append(steps, b.memoryStep(1), b.memoryStep(10))
+		steps = append(steps, b.memoryStep(1), b.memoryStep(10), b.pushMemoryStep(1), b.pushMemoryStep(10))
 	}
 	return steps
 }
@@ -135,19 +137,24 @@ func shell(script string, args ...string) []string {
 
 // peerStep times the build of another program, against the same floor.
 func (b *bench) peerStep(p peer) step {
-	home, weights := b.path("home"), b.path("weights")
-	// modctl asks the system for its home, not the environment.
-	command := []string{p.path, "build", "--storage-dir", b.path("home", "modctl"), "--log-dir", b.path("home", "logs"),
-		"-t", ref, "-f", b.path("weights", "Modelfile"), weights}
-	if p.name == "kit" {
-		command = []string{p.path, "pack", "-t", ref, weights}
-	}
+	home := b.path("home")
 	return step{
 		name:    p.name + "-build",
 		prepare: []action{b.makeWeights},
-		tare:    side{home: home, setup: []action{b.empty(home)}, commands: [][]string{command}},
+		tare:    side{home: home, setup: []action{b.empty(home)}, commands: [][]string{b.peerBuild(p, "home", ref)}},
 		floor:   b.copyBesideHash(unsynced),
 	}
+}
+
+// peerBuild is how kit and modctl build the model. modctl asks the system for its
+// home, not the environment.
+func (b *bench) peerBuild(p peer, home, ref string) []string {
+	weights := b.path("weights")
+	if p.name == "kit" {
+		return []string{p.path, "pack", "-t", ref, weights}
+	}
+	return []string{p.path, "build", "--storage-dir", b.path(home, "modctl"), "--log-dir", b.path(home, "logs"),
+		"-t", ref, "-f", b.path("weights", "Modelfile"), weights}
 }
 
 // memoryStep builds a file of zeros that takes no space before it is built.

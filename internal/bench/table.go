@@ -28,12 +28,23 @@ func printTable(out io.Writer, results []result) {
 			fmt.Fprintf(out, "\n%s was skipped: %s\n", r.name, r.skipped)
 		}
 		if sent := most(r.tare, usage.wireBytes); sent > 0 {
-			fmt.Fprintf(out, "\n%s: tare was sent %.3f of the model, at most\n", r.name, float64(sent)/float64(r.size))
+			fmt.Fprintf(out, "\n%s: %s\n", r.name, moved(r, sent))
 		}
 		if read := most(r.tare, usage.readBytes); r.mayRead > 0 && read > r.mayRead {
 			fmt.Fprintf(out, "\n%s: tare read %.1f MiB, and there is no need for more than %.1f MiB\n", r.name, mib(read), mib(r.mayRead))
 		}
 	}
+}
+
+// moved says how much went over the network at most.
+func moved(r result, n int64) string {
+	if !r.sends {
+		return fmt.Sprintf("tare was sent %.3f of the model, at most", float64(n)/float64(r.size))
+	}
+	if n > r.size {
+		return fmt.Sprintf("tare sent %.3f MiB at most, %.3f MiB more than the model has", mib(n), mib(n-r.size))
+	}
+	return fmt.Sprintf("tare sent %.3f MiB at most, %.3f of the model", mib(n), float64(n)/float64(r.size))
 }
 
 // row is the cells of a line. What there is no value for is a dash.

@@ -6,15 +6,16 @@
 //	p.Close()
 //	fmt.Println(p.Passed())    // bytes that went to clients
 //
-// It is meant for downloads: limits, cuts and counts are of what goes to the
-// client. Where nothing needs to look at the bytes, they stay in the kernel
-// (splice), and so the proxy takes little of the processor that it shares with
-// what is measured.
+// Limits, cuts and counts are of what goes to the client, or with [Options.Up] of
+// what comes from it. Where nothing needs to look at the bytes, they stay in the
+// kernel (splice), and so the proxy takes little of the processor that it shares
+// with what is measured.
 package netproxy
 
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -27,6 +28,15 @@ const chunk = 256 << 10
 
 // Options say what is wrong with the network. The zero value is a good one.
 type Options struct {
+	// Up has limits, cuts and counts be of what goes to the server. All that is
+	// said below of bytes to clients is then said of those.
+	Up bool
+
+	// Tunnel has clients say where they want to go, as those of an HTTP proxy do:
+	// by CONNECT, or in the address of their first request. There is no server to
+	// name at the start then. A connection stays with the host that it asked for.
+	Tunnel bool
+
 	// Rate is how many bytes a second go to the client on each connection, 0 for
 	// no limit.
 	Rate int64
@@ -46,9 +56,14 @@ type Cut struct {
 	// let a chunk of 256 KiB pass.
 	After int64
 
-	// Reset ends the connection with a TCP reset. What the client was sent and did
-	// not get yet may be lost with it. Otherwise it is closed in good order.
+	// Reset ends the connection with a TCP reset to the client. What the client was
+	// sent and did not get yet may be lost with it. Otherwise it is closed in good
+	// order.
 	Reset bool
+
+	// Hold lets the connection stand still until the proxy is closed, instead of
+	// ending it.
+	Hold bool
 }
 
 // Proxy passes connections on until its context ends or it is closed.
@@ -99,8 +114,8 @@ func (p *Proxy) Close() {
 	p.running.Wait()
 }
 
-// Passed is how many bytes went to clients, to within a chunk of 256 KiB on
-// each connection that is still open.
+// Passed is how many bytes went to clients, or with [Options.Up] to servers, to
+// within a chunk of 256 KiB on each connection that is still open.
 func (p *Proxy) Passed() int64 { return locked(p, func() int64 { return p.passed }) }
 
 // Accepted is how many connections there were.
@@ -166,46 +181,69 @@ func (p *Proxy) connect(ctx context.Context, client net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer client.Close()
-	var d net.Dialer
-	server, err := d.DialContext(ctx, "tcp", p.upstream)
+	stop := context.AfterFunc(ctx, func() { client.Close() })
+	defer stop()
+	server, fromClient, err := p.dial(ctx, client)
 	if err != nil {
 		return
 	}
 	defer server.Close()
-	stop := context.AfterFunc(ctx, func() { client.Close(); server.Close() })
-	defer stop()
+	stopServer := context.AfterFunc(ctx, func() { server.Close() })
+	defer stopServer()
 	var up sync.WaitGroup
 	up.Go(func() {
-		if _, err := io.Copy(server, p.delayed(ctx, client)); err != nil {
+		if !p.carry(ctx, client, server, p.delayed(ctx, fromClient), p.options.Up) {
 			cancel() // the client is gone
 			return
 		}
 		closeWrite(server)
 	})
-	p.download(ctx, client, p.delayed(ctx, server))
+	p.carry(ctx, client, client, p.delayed(ctx, server), !p.options.Up)
 	cancel()
 	up.Wait()
 }
 
-// download copies to the client until either side ends, or a cut does.
-func (p *Proxy) download(ctx context.Context, client net.Conn, server io.Reader) {
+// dial connects to where the client wants to go, and returns what it says there.
+func (p *Proxy) dial(ctx context.Context, client net.Conn) (server net.Conn, from io.Reader, err error) {
+	upstream, from := p.upstream, io.Reader(client)
+	if p.options.Tunnel {
+		if upstream, from, err = asked(client); err != nil {
+			return nil, nil, err
+		}
+	}
+	var d net.Dialer
+	server, err = d.DialContext(ctx, "tcp", upstream)
+	return server, from, err
+}
+
+// carry copies one way until src ends well, or anything else happens. It says
+// which. Only if watched it is subject to limits, cuts and counts.
+func (p *Proxy) carry(ctx context.Context, client, dst net.Conn, src io.Reader, watched bool) (ended bool) {
+	if !watched {
+		_, err := io.Copy(dst, src)
+		return err == nil
+	}
 	pace := pacer{rate: p.options.Rate}
 	for {
-		n, more := p.passSome(client, server)
-		if !more || pace.wait(ctx, n) != nil {
-			return
+		n, err := p.passSome(ctx, client, dst, src)
+		if err != nil {
+			return err == io.EOF
+		}
+		if pace.wait(ctx, n) != nil {
+			return false
 		}
 	}
 }
 
-// passSome passes up to a chunk, and says whether the connection goes on.
-func (p *Proxy) passSome(client net.Conn, server io.Reader) (int64, bool) {
+// passSome passes up to a chunk. An error ends the connection, or at [io.EOF] this
+// direction.
+func (p *Proxy) passSome(ctx context.Context, client, dst net.Conn, src io.Reader) (int64, error) {
 	if p.nextCut() <= chunk {
-		return p.passWatched(client, server)
+		return p.passWatched(ctx, client, dst, src)
 	}
-	n, err := io.CopyN(client, server, chunk)
+	n, err := io.CopyN(dst, src, chunk)
 	p.update(func() { p.passed += n })
-	return n, err == nil
+	return n, err
 }
 
 // nextCut is how far away it is.
@@ -218,18 +256,26 @@ func (p *Proxy) nextCut() int64 {
 	})
 }
 
+var errCut = errors.New("cut")
+
 // passWatched passes what there is, and no byte beyond the next cut.
-func (p *Proxy) passWatched(client net.Conn, server io.Reader) (int64, bool) {
+func (p *Proxy) passWatched(ctx context.Context, client, dst net.Conn, src io.Reader) (int64, error) {
 	buf := make([]byte, 32<<10)
-	n, err := server.Read(buf)
+	n, err := src.Read(buf)
 	n, cut := p.take(n)
-	if _, writeErr := client.Write(buf[:n]); writeErr != nil || err != nil {
-		return int64(n), false
+	if _, err := dst.Write(buf[:n]); err != nil {
+		return int64(n), errCut // and not by us
 	}
-	if cut != nil && cut.Reset {
+	if cut == nil {
+		return int64(n), err
+	}
+	if cut.Hold {
+		<-ctx.Done()
+	}
+	if cut.Reset {
 		reset(client)
 	}
-	return int64(n), cut == nil
+	return int64(n), errCut
 }
 
 // take counts up to n bytes, and returns how many of them may pass before a

@@ -26,7 +26,7 @@ func TestRate(t *testing.T) {
 		var reading sync.WaitGroup
 		reading.Go(func() { io.Copy(io.Discard, far) })
 		start := time.Now()
-		pipe(Options{Rate: rate}).download(t.Context(), client, io.LimitReader(zeros{}, size))
+		pipe(Options{Rate: rate}).carry(t.Context(), client, client, io.LimitReader(zeros{}, size), true)
 		client.Close()
 		reading.Wait()
 		if took, want := time.Since(start), 10*time.Second-burst; took != want {

@@ -105,6 +105,8 @@ type Reporter struct {
 	ended  bool         // a line said that only the end is missing
 	stop   chan struct{}
 	done   sync.WaitGroup
+
+	out sync.Mutex // held while something is written
 }
 
 // New returns a Reporter that writes to w, which has so many columns if it is a
@@ -217,11 +219,27 @@ func (r *Reporter) Stop() {
 	}
 }
 
+// Note says in a line why nothing moves. It must be fit for a terminal.
+func (r *Reporter) Note(text string) {
+	r.out.Lock()
+	defer r.out.Unlock()
+	switch r.mode {
+	case Bar:
+		fmt.Fprintf(r.w, "%s%s\n", clearLine, text) // the bar is drawn again soon
+	case Plain:
+		fmt.Fprintln(r.w, text)
+	case JSON:
+		json.NewEncoder(r.w).Encode(struct{ Note string }{text})
+	}
+}
+
 // clearLine goes to the start of the line and empties it.
 const clearLine = "\r\x1b[K"
 
 // drawBar writes one frame in one piece, so that it does not flicker.
 func (r *Reporter) drawBar(s Status) {
+	r.out.Lock()
+	defer r.out.Unlock()
 	r.bar.Set64(s.position())
 	r.frame.Reset()
 	r.bar.Describe(s.line(r.columns - barWidth - barExtra))
@@ -254,6 +272,8 @@ func (s Status) line(width int) string {
 func (s Status) layer() int { return min(s.Done+1, s.Layers) }
 
 func (r *Reporter) printLine(s Status) {
+	r.out.Lock()
+	defer r.out.Unlock()
 	if s.position() == s.Total {
 		if !r.ended {
 			fmt.Fprintf(r.w, "%s: %s of %s (100%%), finishing\n", s.Phase, Bytes(s.Total), Bytes(s.Total))
@@ -266,6 +286,8 @@ func (r *Reporter) printLine(s Status) {
 }
 
 func (r *Reporter) printJSON(s Status) {
+	r.out.Lock()
+	defer r.out.Unlock()
 	json.NewEncoder(r.w).Encode(s)
 }
 

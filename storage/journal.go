@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/filelock"
 )
 
@@ -31,11 +32,12 @@ func OpenJournal(dir string) *Journal { return &Journal{dir: dir} }
 // Claim gives the caller the entry named key, which is in hexadecimal. It is nil
 // if somebody else holds it, or if there can be none.
 func (j *Journal) Claim(key string) *JournalEntry {
-	if !isKey(key) || os.MkdirAll(j.dir, 0o700) != nil {
+	path := filepath.Join(j.dir, key)
+	if !isKey(key) || os.MkdirAll(j.dir, 0o700) != nil || !isOurs(j.dir) || isElsewhere(path) {
 		return nil
 	}
 	trim(j.dir, journalLife)
-	lock, err := filelock.TryAcquire(filepath.Join(j.dir, key), filelock.Exclusive)
+	lock, err := filelock.TryAcquire(path, filelock.Exclusive)
 	if err != nil {
 		return nil
 	}
@@ -44,6 +46,23 @@ func (j *Journal) Claim(key string) *JournalEntry {
 		return nil
 	}
 	return &JournalEntry{lock}
+}
+
+// isOurs says whether nobody else can put something into dir: what lies there is
+// followed to where it leads.
+func isOurs(dir string) bool {
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() {
+		return false
+	}
+	uid, _, known := disk.Owner(info)
+	return !known || uid == os.Geteuid() && info.Mode().Perm()&0o077 == 0
+}
+
+// isElsewhere says whether path is a link, or something else that is no file.
+func isElsewhere(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && !info.Mode().IsRegular()
 }
 
 // JournalEntry is an entry of a [Journal] that somebody holds.

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -35,8 +36,18 @@ func TestJournalKeepsEntries(t *testing.T) {
 	}
 }
 
-func TestJournalHasOneHolder(t *testing.T) {
+// closedDir is a directory for its owner alone.
+func closedDir(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestJournalHasOneHolder(t *testing.T) {
+	dir := closedDir(t)
 	entry := storage.OpenJournal(dir).Claim("abcdef")
 	entry.Save([]byte("x"))
 	if storage.OpenJournal(dir).Claim("abcdef") != nil {
@@ -70,8 +81,39 @@ func TestJournalIsForItsOwnerAlone(t *testing.T) {
 	}
 }
 
+func TestJournalOfOthers(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no such modes")
+	}
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	closed := t.TempDir()
+	if err := errors.Join(os.Chmod(closed, 0o700), os.Symlink(closed, link)); err != nil {
+		t.Fatal(err)
+	}
+	for name, dir := range map[string]string{"a directory that others may write to": open, "a link to one": link} {
+		if storage.OpenJournal(dir).Claim("abcdef") != nil {
+			t.Errorf("an entry in %s", name)
+		}
+	}
+
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := errors.Join(os.WriteFile(victim, []byte("mine"), 0o644), os.Symlink(victim, filepath.Join(closed, "abcdef"))); err != nil {
+		t.Fatal(err)
+	}
+	if storage.OpenJournal(closed).Claim("abcdef") != nil {
+		t.Error("an entry that is a link")
+	}
+	if info, err := os.Stat(victim); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("what the link leads to has mode %v (%v)", info.Mode(), err)
+	}
+}
+
 func TestJournalForgets(t *testing.T) {
-	dir := t.TempDir()
+	dir := closedDir(t)
 	write := func(name string, age time.Duration) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
@@ -102,7 +144,7 @@ func TestJournalWithoutAPlace(t *testing.T) {
 		t.Error("an entry below a file")
 	}
 	for _, key := range []string{"", "ab", "../abc", "ABC", "abc.d"} {
-		if storage.OpenJournal(t.TempDir()).Claim(key) != nil {
+		if storage.OpenJournal(closedDir(t)).Claim(key) != nil {
 			t.Errorf("an entry named %q", key)
 		}
 	}

@@ -60,7 +60,7 @@ func (a *app) pushBuild(cmd *cobra.Command, o buildOptions, refs []registry.Refe
 		return err
 	})
 	if err != nil {
-		return resumable(err, "what the registry has is not sent again: the same command goes on from there")
+		return resumable(err, "the same command goes on: what is complete is not sent again, nor what the registry keeps of the rest")
 	}
 	return printPushed(cmd, o.format, refs, result)
 }

@@ -1,11 +1,14 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/progress"
 	"github.com/tareml/tare/registry"
 )
@@ -88,12 +91,25 @@ func (a *app) runPush(cmd *cobra.Command, o pushOptions, name string) error {
 	}
 	size, blobs := art.transfer()
 	err = reporter.During("pushing", size, blobs, func() error {
-		return repo.Push(cmd.Context(), art.desc, art.data, store, options)
+		return repo.Push(cmd.Context(), art.desc, art.data, outbox{store}, options)
 	})
 	if err != nil {
-		return resumable(err, "what the registry has by now is not sent again: the same command goes on from there")
+		return resumable(err, "the same command goes on: what is complete is not sent again, nor what the registry keeps of the rest")
 	}
 	return printTransferred(cmd, o.format, "pushed", ref, art, reporter.Status())
+}
+
+// outbox is the store as a push reads it.
+type outbox struct{ *view }
+
+// Open implements [registry.Content]. Who reads that something is not found should
+// not think of the registry.
+func (b outbox) Open(desc ocispec.Descriptor) (blob.Source, error) {
+	src, err := b.view.Open(desc)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, withHint(fmt.Errorf("the local store lacks a blob of the artifact: %w", err), "build it again, or pull it from where it came")
+	}
+	return src, err
 }
 
 // preflight refuses what the registry will not take, and says what the push may

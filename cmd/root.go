@@ -13,10 +13,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tareml/tare/progress"
+	"github.com/tareml/tare/registry"
 	"github.com/tareml/tare/storage"
 )
 
@@ -54,7 +56,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	cmd, err := root.ExecuteContextC(ctx)
+	cmd, err := root.ExecuteContextC(registry.WithNotice(ctx, a.explainWait))
 	if err == nil {
 		return exitOK
 	}
@@ -79,6 +81,15 @@ type app struct {
 	storeDir string
 	progress string
 	started  bool // a command began: its flags and arguments were all right
+
+	shown atomic.Pointer[progress.Reporter] // the last one
+}
+
+// explainWait says why nothing moves, above the progress.
+func (a *app) explainWait(text string) {
+	if r := a.shown.Load(); r != nil {
+		r.Note(printable(text))
+	}
 }
 
 func (a *app) newRootCommand() *cobra.Command {
@@ -154,7 +165,9 @@ func (a *app) store() (*storage.Store, error) {
 // reporter makes the progress of a command.
 func (a *app) reporter(cmd *cobra.Command) *progress.Reporter {
 	w := cmd.ErrOrStderr()
-	return progress.New(a.progressMode(cmd), w, columns(w))
+	r := progress.New(a.progressMode(cmd), w, columns(w))
+	a.shown.Store(r)
+	return r
 }
 
 // progressMode is --progress, but the lines of --debug would tear a bar to pieces.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,10 @@ import (
 // maxSends is how often a request goes out: with what is known to work, with
 // what another request has got in the meantime, with what is new.
 const maxSends = 3
+
+// errAdmitted says that a request with a body was refused for want of credentials,
+// which are there by now. Whoever sent it has to find out what became of the body.
+var errAdmitted = errors.New("there are new credentials")
 
 // authenticator sends requests with what their registry demands: a password, or
 // a token from its token service. It remembers both, and renews tokens before
@@ -93,6 +98,9 @@ func (a *authenticator) Do(req *http.Request) (*http.Response, error) {
 		}
 		if header, last, err = a.answer(ctx, who, c, header); err != nil {
 			return nil, err
+		}
+		if isOnce(ctx) && hasBody(req) {
+			return nil, &problem{text: "the registry refused the credentials in the middle of an upload", kind: ErrDenied, cause: errAdmitted, status: resp.StatusCode}
 		}
 		if req, err = rewind(req); err != nil {
 			return nil, err

@@ -1,12 +1,16 @@
 package registry
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
 
 	"github.com/tareml/tare/blob"
 )
+
+// errOver is for who still reads a body when nobody waits for that.
+var errOver = errors.New("the request is over")
 
 // outgoing is a part of a source as the body of a request, which can be read from
 // its start as often as it takes. It reports what the newest of its readers has
@@ -42,12 +46,20 @@ func (o *outgoing) open() (io.ReadCloser, error) {
 	return o.body, nil
 }
 
-// takeBack reports that what was sent so far is lost.
+// takeBack reports that what was sent so far is lost, and ends the reading.
 func (o *outgoing) takeBack() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.report(-o.sent)
 	o.sent, o.body = 0, nil
+}
+
+// complete reports that all of it was taken, read or not, and ends the reading.
+func (o *outgoing) complete() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.report(o.n - o.sent)
+	o.sent, o.body = o.n, nil
 }
 
 // gone says whether all of the body was given away.
@@ -64,12 +76,14 @@ func (o *outgoing) failed() error {
 	return o.err
 }
 
-func (o *outgoing) count(body *outgoingBody, n int, err error) {
+// read is for the newest body alone: the source may be closed when that is over.
+func (o *outgoing) read(body *outgoingBody, p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.body != body {
-		return
+		return 0, errOver
 	}
+	n, err := body.section.Read(p)
 	o.sent += int64(n)
 	switch {
 	case err == io.EOF && o.sent < o.n:
@@ -78,6 +92,7 @@ func (o *outgoing) count(body *outgoingBody, n int, err error) {
 		o.err = err
 	}
 	o.report(int64(n))
+	return n, err
 }
 
 // outgoingBody is one pass over the part.
@@ -86,10 +101,6 @@ type outgoingBody struct {
 	section *io.SectionReader
 }
 
-func (b *outgoingBody) Read(p []byte) (int, error) {
-	n, err := b.section.Read(p)
-	b.owner.count(b, n, err)
-	return n, err
-}
+func (b *outgoingBody) Read(p []byte) (int, error) { return b.owner.read(b, p) }
 
 func (b *outgoingBody) Close() error { return nil }

@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"net/http"
 	"net/url"
 )
 
@@ -49,27 +51,34 @@ func (c *Client) claim(words ...string) Claim {
 type entry struct {
 	Location string `json:"location"`
 	Least    int64  `json:"least,omitempty"`
+	Offset   int64  `json:"offset,omitempty"` // that the registry was known to have
 }
 
-// remembered is the session that a claim tells of, or nil.
-func (r *Repository) remembered(c Claim) *session {
+// remembered is the session that a claim tells of, or nil. It has to be at the
+// registry itself, as that is reached today: credentials and the model itself go
+// where an entry says.
+func (r *Repository) remembered(ctx context.Context, c Claim) *session {
 	if c == nil {
 		return nil
 	}
 	var e entry
-	if json.Unmarshal(c.Load(), &e) != nil {
+	if json.Unmarshal(c.Load(), &e) != nil || e.Location == "" {
+		return nil
+	}
+	req, err := r.request(ctx, http.MethodPost, "blobs/uploads/")
+	if err != nil {
 		return nil
 	}
 	at, err := url.Parse(e.Location)
-	if err != nil || at.Host == "" {
+	if err != nil || at.User != nil || canonical(at) != canonical(req.URL) {
 		return nil
 	}
-	return &session{repo: r, at: at, least: e.Least}
+	return &session{repo: r, at: at, least: e.Least, offset: max(0, e.Offset), sends: 1}
 }
 
 // remember tells a claim of a session.
 func (s *session) remember(c Claim) {
-	if data, err := json.Marshal(entry{s.at.String(), s.least}); err == nil && c != nil {
+	if data, err := json.Marshal(entry{s.at.String(), s.least, s.offset}); err == nil && c != nil {
 		c.Save(data)
 	}
 }

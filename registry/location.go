@@ -10,6 +10,16 @@ import (
 	"github.com/tareml/tare/blob"
 )
 
+// locationOf is where an answer says that a session is, seen from whoever gave it:
+// req may have been redirected. That does not step down from TLS.
+func locationOf(req *http.Request, resp *http.Response) (*url.URL, error) {
+	at, err := uploadLocation(resp.Request.URL, resp.Header.Get("Location"))
+	if err == nil && req.URL.Scheme == "https" && at.Scheme != "https" {
+		return nil, withoutTLS(at)
+	}
+	return at, err
+}
+
 // uploadLocation resolves the Location of a session. A registry behind a proxy
 // that ends TLS may name itself with http: that is put right, since it is the
 // same host. Any other step down from TLS is refused.
@@ -23,13 +33,17 @@ func uploadLocation(base *url.URL, location string) (*url.URL, error) {
 		u.Scheme, u.Host = base.Scheme, base.Host
 	}
 	if u.Scheme != "https" && u.Scheme != base.Scheme {
-		return nil, fmt.Errorf("the registry wants the upload at %s://%s, without TLS: %w", printable(u.Scheme), printable(u.Host), blob.ErrHostile)
+		return nil, withoutTLS(u)
 	}
 	u.User = nil
 	if canonical(u) == canonical(base) {
 		u.Host = base.Host
 	}
 	return u, nil
+}
+
+func withoutTLS(u *url.URL) error {
+	return fmt.Errorf("the registry wants the upload at %s://%s, without TLS: %w", printable(u.Scheme), printable(u.Host), blob.ErrHostile)
 }
 
 // canonical is the origin of u, with the port spelled out.
@@ -48,7 +62,11 @@ func (r *Repository) sendTo(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if canonical(req.URL) == canonical(&url.URL{Scheme: req.URL.Scheme, Host: origin.host}) {
+	home, err := url.Parse(origin.base)
+	if err != nil {
+		return nil, err
+	}
+	if canonical(req.URL) == canonical(home) {
 		return r.client.do(req)
 	}
 	return r.client.doPlain(req)

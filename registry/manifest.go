@@ -183,17 +183,47 @@ func (r *Repository) pushManifest(ctx context.Context, desc ocispec.Descriptor, 
 	if there, err := r.leadsTo(ctx, target, desc.Digest); there || err != nil {
 		return err
 	}
-	if err := store.Manifests().PushReference(ctx, desc, bytes.NewReader(manifest), target); err != nil {
-		return explain(ctx, err)
+	if err := r.putManifest(ctx, store, desc, manifest, target); err != nil {
+		return err
 	}
 	got, err := r.resolve(ctx, store, target)
+	if err = explained(ctx, err); errors.Is(err, blob.ErrNotFound) {
+		return fmt.Errorf("the registry took the manifest, and %s is not there: %w", target, blob.ErrMismatch)
+	}
 	if err != nil {
-		return fmt.Errorf("checking %s: %w", target, explain(ctx, err))
+		return fmt.Errorf("checking %s: %w", target, err)
 	}
 	if got.Digest != desc.Digest {
 		return fmt.Errorf("%s points to %s, not to the %s that was pushed: %w", target, got.Digest, desc.Digest, blob.ErrMismatch)
 	}
 	return nil
+}
+
+// explained is explain for an error that may be nil.
+func explained(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	return explain(ctx, err)
+}
+
+// putManifest tries a few times. One that seemed to fail may have arrived.
+func (r *Repository) putManifest(ctx context.Context, store *remote.Repository, desc ocispec.Descriptor, manifest []byte, target string) error {
+	for attempt := 1; ; attempt++ {
+		err := store.Manifests().PushReference(ctx, desc, bytes.NewReader(manifest), target)
+		if err == nil {
+			return nil
+		}
+		if err = explain(ctx, err); !passing(err) || attempt == manifestAttempts {
+			return err
+		}
+		if err := r.client.sleep(ctx, backoff(attempt)); err != nil {
+			return err
+		}
+		if there, err := r.leadsTo(ctx, target, desc.Digest); there || err != nil {
+			return err
+		}
+	}
 }
 
 // leadsTo says whether the registry says that target is want. One that says

@@ -3,7 +3,6 @@ package registry
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"regexp"
 	"strings"
 
@@ -69,27 +68,36 @@ type habits struct {
 	Forgets bool `json:"forgets,omitempty"`
 }
 
+// shrink makes chunks smaller, since one of n bytes was too large.
+func (h *habits) shrink(n int64) {
+	if h.Chunk == 0 || h.Chunk >= n {
+		h.Chunk = max(n/4, minChunk)
+	}
+}
+
 // habitsOf are those of a registry, from its profile and from what uploads have
 // found out, in this process or before it.
 func (c *Client) habitsOf(registry string) habits {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h, ok := c.habits[registry]
-	if !ok {
-		h = c.recall(registry)
-		h.Whole = h.Whole || profileOf(registry).whole
-		c.habits[registry] = h
-	}
-	return h
+	return *c.heldHabits(registry)
 }
 
 // learn changes what is known of a registry.
 func (c *Client) learn(registry string, change func(*habits)) {
-	h := c.habitsOf(registry)
-	change(&h)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.habits[registry] = h
+	change(c.heldHabits(registry))
+}
+
+// heldHabits are those of a registry, for who holds the mutex.
+func (c *Client) heldHabits(registry string) *habits {
+	if c.habits[registry] == nil {
+		h := c.recall(registry)
+		h.Whole = h.Whole || profileOf(registry).whole
+		c.habits[registry] = &h
+	}
+	return c.habits[registry]
 }
 
 // recall is what the journal has of a registry.
@@ -98,7 +106,9 @@ func (c *Client) recall(registry string) (h habits) {
 		defer claim.Release(false)
 		_ = json.Unmarshal(claim.Load(), &h)
 	}
-	h.Chunk = min(max(h.Chunk, 0), chunkSize)
+	if h.Chunk != 0 {
+		h.Chunk = min(max(h.Chunk, minChunk), chunkSize)
+	}
 	return h
 }
 
@@ -119,12 +129,6 @@ func (c *Client) keepHabits(registry string) {
 	if data, err := json.Marshal(h); err == nil && string(data) != string(claim.Load()) {
 		claim.Save(data)
 	}
-}
-
-// noChunks says whether err is how a registry refuses a chunk that is its first.
-func noChunks(err error) bool {
-	return hasStatus(err, http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed,
-		http.StatusUnsupportedMediaType, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented)
 }
 
 // Planned is a layer that is going to be pushed.

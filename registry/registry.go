@@ -112,12 +112,13 @@ type Client struct {
 	auth      *authenticator
 	sleep     func(context.Context, time.Duration) error
 	plainHTTP bool
+	notices   notices
 	journal   Journal // or nil
 	chunk     int64   // what is sent at once
 
 	mu      sync.Mutex
 	schemes map[string]string      // by host, for hosts that were probed
-	habits  map[string]habits      // of registries, by name
+	habits  map[string]*habits     // of registries, by name
 	doubted map[digest.Digest]bool // blobs of which a mirror brought the wrong bytes
 }
 
@@ -151,7 +152,7 @@ func (o Options) withDefaults() Options {
 func newClient(o Options, pools *pools) *Client {
 	c := &Client{
 		store: o.Credentials, sleep: o.Sleep, plainHTTP: o.PlainHTTP, schemes: map[string]string{}, doubted: map[digest.Digest]bool{},
-		slots: newSlots(), grain: newGrain(), habits: map[string]habits{}, journal: o.Journal, chunk: chunkSize,
+		slots: newSlots(), grain: newGrain(), habits: map[string]*habits{}, journal: o.Journal, chunk: chunkSize,
 	}
 	c.directory = newDirectory(o.Hosts, pools)
 	transport := newTransport(o, pools, c.slots.shrink)

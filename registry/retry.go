@@ -34,6 +34,8 @@ type retrier struct {
 	busy   func()    // or nil
 	log    *debugLog // or nil
 	pauses pauses
+
+	notices notices
 }
 
 func (t *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -49,6 +51,7 @@ func (t *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 		t.log.printf("! again in %s: %s %s", wait.Round(time.Millisecond), req.Method, shownURL(req.URL))
+		t.notices.waiting(req.Context(), req.URL.Host, wait, reasonFor(resp, err))
 		if resp != nil {
 			discard(resp)
 		}
@@ -70,12 +73,21 @@ func (t *retrier) await(req *http.Request, served time.Time) error {
 			return &problem{text: fmt.Sprintf("the server asked to be left alone for %s", left.Round(time.Second)), kind: ErrUnavailable}
 		}
 		t.log.printf("! %s asked for a pause, %s are left", origin, left.Round(time.Millisecond))
+		t.notices.waiting(ctx, req.URL.Host, left, "asked to be left alone for a while")
 		return t.sleep(ctx, left)
 	})
 	if err != nil && req.Body != nil {
 		req.Body.Close()
 	}
 	return err
+}
+
+// reasonFor says why a request is sent again.
+func reasonFor(resp *http.Response, err error) string {
+	if err != nil {
+		return printable(unreachable(err).Error())
+	}
+	return fmt.Sprintf("status %d %s", resp.StatusCode, strings.ToLower(http.StatusText(resp.StatusCode)))
 }
 
 // heed takes note of a server that has too much to do. It returns the end of the
@@ -154,7 +166,7 @@ func transient(err error) bool {
 // transientOps are the operations of a [net.OpError] that may go well the next
 // time. The last two are alerts of TLS, from the other end and from ours.
 func transientOps() []string {
-	return []string{"dial", "proxyconnect", "read", "write", "remote error", "local error"}
+	return []string{"dial", "proxyconnect", "read", "write", "readfrom", "remote error", "local error"}
 }
 
 // dialFailed says whether the connection did not come about. Such an error may
@@ -167,7 +179,7 @@ func dialFailed(err error) bool {
 		return true
 	}
 	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op != "read" && op.Op != "write"
+	return ok && !slices.Contains([]string{"read", "write", "readfrom"}, op.Op)
 }
 
 // rewind returns req with its body as new.
@@ -210,8 +222,14 @@ type onceKey struct{}
 
 // withOnce has the transport send a request once: only its sender knows what
 // became of it, and what to do about that.
-func withOnce(ctx context.Context) context.Context {
-	return context.WithValue(ctx, onceKey{}, true)
+func withOnce(ctx context.Context) context.Context { return context.WithValue(ctx, onceKey{}, true) }
+
+// withRepeats undoes [withOnce].
+func withRepeats(ctx context.Context) context.Context {
+	return context.WithValue(ctx, onceKey{}, false)
 }
 
-func isOnce(ctx context.Context) bool { return ctx.Value(onceKey{}) != nil }
+func isOnce(ctx context.Context) bool {
+	once, _ := ctx.Value(onceKey{}).(bool)
+	return once
+}

@@ -293,3 +293,26 @@ func TestTimeForAnAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitsAreExplained has whoever waits told why, and not by each request.
+func TestWaitsAreExplained(t *testing.T) {
+	var said []string
+	ctx := WithNotice(t.Context(), func(text string) { said = append(said, text) })
+	calls := 0
+	r := &retrier{
+		sleep: func(context.Context, time.Duration) error { return nil },
+		next: roundTripper(func(*http.Request) (*http.Response, error) {
+			if calls++; calls < 4 {
+				return answer(http.StatusServiceUnavailable, "Retry-After", "90"), nil
+			}
+			return answer(http.StatusOK), nil
+		}),
+	}
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://x.example", nil)
+	if _, err := r.RoundTrip(req); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"x.example: status 503 service unavailable; trying again in 1m30s"}; !slices.Equal(said, want) {
+		t.Errorf("said %q, want %q", said, want)
+	}
+}

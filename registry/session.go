@@ -28,6 +28,9 @@ type session struct {
 	// offset is how many bytes the registry is known to have.
 	offset int64
 
+	// sends is how many bodies were sent to it.
+	sends int
+
 	// least is the fewest bytes that a chunk may have, unless it is the last.
 	least int64
 }
@@ -40,7 +43,7 @@ type session struct {
 // other repository. That one is not asked about again.
 func (r *Repository) openSession(ctx context.Context, desc ocispec.Descriptor, from string) (*session, error) {
 	if from == "" || r.client.noted(r.client.closed, r.ref.Registry+"/"+from) {
-		return r.post(ctx, "")
+		return r.post(ctx, nil)
 	}
 	s, err := r.mount(ctx, desc, from)
 	if err == nil || ctx.Err() != nil {
@@ -49,7 +52,7 @@ func (r *Repository) openSession(ctx context.Context, desc ocispec.Descriptor, f
 	if errors.Is(err, ErrDenied) {
 		r.client.note(r.client.closed, r.ref.Registry+"/"+from)
 	}
-	return r.post(ctx, "")
+	return r.post(ctx, nil)
 }
 
 // mount asks the registry to take a blob from another repository. One that does
@@ -59,31 +62,30 @@ func (r *Repository) mount(ctx context.Context, desc ocispec.Descriptor, from st
 	if err != nil {
 		return nil, err
 	}
-	ctx = auth.AppendScopesForHost(ctx, origin.host, auth.ScopeRepository(from, auth.ActionPull))
-	query := url.Values{"mount": {desc.Digest.String()}, "from": {from}}
-	return r.post(ctx, query.Encode())
+	ctx = auth.AppendScopesForHost(withRepeats(ctx), origin.host, auth.ScopeRepository(from, auth.ActionPull))
+	return r.post(ctx, url.Values{"mount": {desc.Digest.String()}, "from": {from}})
 }
 
-// post opens a session, or is told that none is needed.
-func (r *Repository) post(ctx context.Context, query string) (*session, error) {
+// post opens a session, or is told that none is needed for what it wants mounted.
+func (r *Repository) post(ctx context.Context, query url.Values) (*session, error) {
 	req, err := r.request(ctx, http.MethodPost, "blobs/uploads/")
 	if err != nil {
 		return nil, err
 	}
-	req.URL.RawQuery = joinQuery(req.URL.RawQuery, query)
+	req.URL.RawQuery = joinQuery(req.URL.RawQuery, query.Encode())
 	resp, err := r.client.do(req)
 	if err != nil {
 		return nil, err
 	}
 	discard(resp)
 	switch {
-	case resp.StatusCode == http.StatusCreated && query != "":
-		return nil, nil
+	case resp.StatusCode == http.StatusCreated && query.Has("mount"):
+		return nil, checkStored(resp, digest.Digest(query.Get("mount")))
 	case resp.StatusCode != http.StatusAccepted:
 		return nil, &problem{text: fmt.Sprintf("unexpected status %d for a new upload", resp.StatusCode), status: resp.StatusCode}
 	}
 	s := &session{repo: r}
-	if s.at, err = uploadLocation(req.URL, resp.Header.Get("Location")); err != nil {
+	if s.at, err = locationOf(req, resp); err != nil {
 		return nil, err
 	}
 	if least, err := strconv.ParseInt(resp.Header.Get("OCI-Chunk-Min-Length"), 10, 64); err == nil {
@@ -99,7 +101,7 @@ func joinQuery(query, more string) string {
 
 // append sends a chunk.
 func (s *session) append(ctx context.Context, body *outgoing) error {
-	req, err := http.NewRequestWithContext(withOnce(ctx), http.MethodPatch, s.at.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPatch, s.at.String(), nil)
 	if err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func (s *session) append(ctx context.Context, body *outgoing) error {
 func (s *session) commit(ctx context.Context, want digest.Digest, body *outgoing) error {
 	at := *s.at
 	at.RawQuery = joinQuery(at.RawQuery, "digest="+url.QueryEscape(want.String()))
-	req, err := http.NewRequestWithContext(withOnce(ctx), http.MethodPut, at.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, at.String(), nil)
 	if err != nil {
 		return err
 	}
@@ -126,11 +128,16 @@ func (s *session) commit(ctx context.Context, want digest.Digest, body *outgoing
 	if err != nil {
 		return err
 	}
+	if resp.StatusCode != http.StatusCreated {
+		// It may mean that. Whether the blob is there has to be seen.
+		return &problem{text: fmt.Sprintf("unexpected status %d for the end of an upload", resp.StatusCode), kind: ErrUnavailable, status: resp.StatusCode}
+	}
 	return checkStored(resp, want)
 }
 
 // send sends req with a body and reads the answer.
 func (s *session) send(req *http.Request, body *outgoing) (*http.Response, error) {
+	s.sends++
 	req.Header.Set("Content-Type", "application/octet-stream")
 	if err := body.attach(req); err != nil {
 		return nil, err
@@ -154,11 +161,10 @@ func (e *sourceError) Unwrap() error { return e.cause }
 
 // move goes where an answer says that the session is now.
 func (s *session) move(req *http.Request, resp *http.Response) error {
-	location := resp.Header.Get("Location")
-	if location == "" {
+	if resp.Header.Get("Location") == "" {
 		return nil
 	}
-	at, err := uploadLocation(req.URL, location)
+	at, err := locationOf(req, resp)
 	if err != nil {
 		return err
 	}
@@ -241,6 +247,9 @@ func (r *Repository) has(ctx context.Context, desc ocispec.Descriptor) (bool, er
 		return false, err
 	}
 	resp, err := r.client.do(req)
+	if err != nil && ctx.Err() != nil {
+		return false, ctx.Err()
+	}
 	if errors.Is(err, blob.ErrNotFound) || hasStatus(err, http.StatusMethodNotAllowed, http.StatusNotImplemented) {
 		return false, nil
 	}
@@ -248,5 +257,5 @@ func (r *Repository) has(ctx context.Context, desc ocispec.Descriptor) (bool, er
 		return false, err
 	}
 	discard(resp)
-	return resp.ContentLength < 0 || resp.ContentLength == desc.Size, nil
+	return resp.StatusCode == http.StatusOK && (resp.ContentLength < 0 || resp.ContentLength == desc.Size), nil
 }

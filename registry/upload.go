@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -16,7 +13,12 @@ import (
 
 const (
 	// uploadAttempts is how often in a row an upload may fail without progress.
-	uploadAttempts = 8
+	// With what is waited between them that is a few minutes.
+	uploadAttempts = 12
+
+	// sessionAttempts is after how many of them a session that does not answer,
+	// though the registry does, counts as gone.
+	sessionAttempts = 8
 
 	// A registry that got all bytes of a blob and did not confirm it may be busy
 	// with it still. It is asked at least leastLooks times, once more for each
@@ -88,13 +90,19 @@ type upload struct {
 	session   *session // nil if there is none
 	unsure    bool     // the session has to be asked what it has
 	inherited bool     // it is one of an earlier process, and was not asked yet
+	asked     bool     // it refused something, was asked, and has taken nothing since
 	claim     Claim    // of the session's entry in the journal, or nil
+
+	why     string // it failed the last time
+	last    int64  // bytes that the last request was to send
+	chunked bool   // and it was a chunk
 
 	safe, resumed int64 // reported
 	best          int64 // the most that the registry ever had
 	patience
 	unconfirmed bool // the registry may be making a blob of all bytes
 	distrusted  bool // all bytes arrived once, and were refused
+	lost        bool // a session was unknown when its first chunk came
 	mounted     bool // from another repository
 }
 
@@ -106,34 +114,46 @@ func (u *upload) learn(change func(*habits)) { u.repo.client.learn(u.repo.ref.Re
 func (u *upload) run(ctx context.Context) (present bool, err error) {
 	if u.inChunks() {
 		u.claim = u.repo.client.claim("upload", u.repo.ref.Name(), u.desc.Digest.String())
-		u.session = u.repo.remembered(u.claim)
+		u.session = u.repo.remembered(ctx, u.claim)
 		u.unsure = u.session != nil
 		u.inherited = u.unsure
 	}
-	err = u.persist(ctx)
+	err = u.persist(withOnce(ctx))
 	if u.claim != nil {
 		u.claim.Release(err == nil || u.session == nil)
 	}
-	if err == nil {
+	if err == nil && u.sentByHabit() {
 		u.repo.client.keepHabits(u.repo.ref.Registry)
 	}
 	return u.mounted, err
 }
 
+// sentByHabit says whether what was learnt of the registry made a difference to
+// how the blob was sent.
+func (u *upload) sentByHabit() bool { return u.session != nil && u.desc.Size > u.chunk() }
+
 // persist tries until the blob is there, or there is no sense in it any more.
 func (u *upload) persist(ctx context.Context) error {
 	for {
 		err := u.attempt(ctx)
-		if err == nil || ctx.Err() != nil {
-			return err
+		if err == nil {
+			return nil
 		}
-		if err := u.consider(ctx, err); err != nil {
+		if ctx.Err() == nil {
+			err = u.consider(ctx, err)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
 			return err
 		}
 		if u.failures == 0 {
 			continue
 		}
-		if err := u.repo.client.sleep(ctx, backoff(u.failures)); err != nil {
+		wait := backoff(u.failures)
+		u.repo.client.notices.waiting(ctx, u.repo.ref.Registry, wait, u.why)
+		if err := u.repo.client.sleep(ctx, wait); err != nil {
 			return err
 		}
 	}
@@ -167,9 +187,9 @@ func (u *upload) settle(ctx context.Context) (done bool, err error) {
 			return done, err
 		}
 	}
-	before := u.safe + u.resumed
+	before := u.session.offset
 	switch err := u.locate(ctx); {
-	case errors.Is(err, errGone):
+	case errors.Is(err, errGone), err != nil && ctx.Err() == nil && u.failures >= sessionAttempts:
 		if done, err := u.awaitBlob(ctx); done || err != nil {
 			return done, err
 		}
@@ -179,6 +199,8 @@ func (u *upload) settle(ctx context.Context) (done bool, err error) {
 	default:
 		u.adopt(u.session.offset)
 		u.advance(u.session.offset)
+		// It may be taking in still what an earlier process sent.
+		u.asked = u.asked && u.session.offset == before
 	}
 	u.unsure = false
 	return false, nil
@@ -223,7 +245,7 @@ func (u *upload) restart(lost bool) {
 	if lost && !u.habits().Whole {
 		u.learn(func(h *habits) { h.Forgets = true })
 	}
-	u.session, u.unsure, u.inherited, u.unconfirmed = nil, false, false, false
+	u.session, u.unsure, u.asked, u.inherited, u.unconfirmed = nil, false, false, false, false
 	u.adopt(0)
 }
 
@@ -282,10 +304,11 @@ func (u *upload) chunk() int64 {
 func (u *upload) sendChunk(ctx context.Context) error {
 	s := u.session
 	s.remember(u.claim)
-	n := min(u.chunk(), u.desc.Size-s.offset)
-	if err := u.send(n, func(body *outgoing) error { return s.append(ctx, body) }); err != nil {
+	u.last, u.chunked = min(u.chunk(), u.desc.Size-s.offset), true
+	if err := u.send(func(body *outgoing) error { return s.append(ctx, body) }); err != nil {
 		return err
 	}
+	u.asked = false
 	u.advance(s.offset)
 	u.learn(func(h *habits) { h.Chunks = true })
 	return nil
@@ -295,118 +318,22 @@ func (u *upload) sendChunk(ctx context.Context) error {
 func (u *upload) finish(ctx context.Context) error {
 	s := u.session
 	s.remember(u.claim)
-	return u.send(u.desc.Size-s.offset, func(body *outgoing) error {
+	u.last, u.chunked = u.desc.Size-s.offset, false
+	return u.send(func(body *outgoing) error {
 		err := s.commit(ctx, u.desc.Digest, body)
 		u.unconfirmed = err != nil && body.gone() && leavesOpen(err)
 		return err
 	})
 }
 
-// send sends the next n bytes by means of by, and reports them.
-func (u *upload) send(n int64, by func(*outgoing) error) error {
-	body := &outgoing{src: u.src, off: u.session.offset, n: n, report: func(n int64) { u.report(n, 0) }}
+// send sends the next bytes by means of by, and reports them.
+func (u *upload) send(by func(*outgoing) error) error {
+	body := &outgoing{src: u.src, off: u.session.offset, n: u.last, report: func(n int64) { u.report(n, 0) }}
 	if err := by(body); err != nil {
 		body.takeBack()
 		return err
 	}
-	u.safe += n
+	body.complete()
+	u.safe += u.last
 	return nil
-}
-
-// consider decides what a failure means for what comes next. It returns an error
-// if nothing does.
-func (u *upload) consider(ctx context.Context, err error) error {
-	if _, ok := errors.AsType[*sourceError](err); ok {
-		return err
-	}
-	if u.adapt(err) {
-		return nil
-	}
-	if errors.Is(err, blob.ErrMismatch) {
-		return u.distrust(ctx, err)
-	}
-	switch {
-	case passing(err):
-		u.unsure = u.session != nil
-	case u.session != nil && isSessionError(err):
-		u.restart(u.safe+u.resumed > 0)
-	default:
-		return err
-	}
-	u.gained = 0
-	if u.failures++; u.failures == uploadAttempts {
-		return fmt.Errorf("gave up after %d attempts in a row: %w", u.failures, err)
-	}
-	return nil
-}
-
-// leavesOpen says whether a request that ended like this may have taken effect.
-func leavesOpen(err error) bool {
-	return passing(err) && !hasStatus(err, http.StatusTooManyRequests, http.StatusServiceUnavailable)
-}
-
-// isSessionError says whether another session may work where one did not.
-func isSessionError(err error) bool {
-	return hasStatus(err, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, http.StatusConflict) ||
-		hasCode(err, "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "SIZE_INVALID", "RANGE_INVALID")
-}
-
-// adapt changes the way of sending to one that the registry takes, if there is
-// another.
-func (u *upload) adapt(err error) bool {
-	h, s := u.habits(), u.session
-	switch {
-	case s == nil || h.Whole || u.distrusted:
-		return false
-	case hasStatus(err, http.StatusRequestEntityTooLarge) && min(u.chunk(), u.desc.Size) > max(minChunk, s.least):
-		smaller := max(min(u.chunk(), u.desc.Size)/4, minChunk)
-		u.learn(func(h *habits) { h.Chunk = smaller })
-		u.unsure = true
-		return true
-	case u.inChunks() && s.offset == 0 && !h.Chunks && noChunks(err):
-		u.learn(func(h *habits) { h.Whole = true })
-		u.restart(false)
-		return true
-	}
-	return false
-}
-
-// distrust begins anew, and in one piece, if the registry refuses what arrived
-// although the source is what it should be.
-func (u *upload) distrust(ctx context.Context, refused error) error {
-	if u.distrusted {
-		return refused
-	}
-	content, err := blob.NewReader(io.NewSectionReader(u.src, 0, u.src.Size()), u.desc)
-	if err != nil {
-		return err
-	}
-	if err := drain(ctx, content); err != nil {
-		return fmt.Errorf("what is to be sent is damaged: %w", err)
-	}
-	u.restart(false)
-	u.distrusted = true
-	return nil
-}
-
-// drain reads r to its end, or until ctx ends.
-func drain(ctx context.Context, r io.Reader) error {
-	buffer := make([]byte, 256<<10)
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		switch _, err := r.Read(buffer); {
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
-// hasCode says whether err is an answer with one of these error codes.
-func hasCode(err error, codes ...string) bool {
-	p, ok := errors.AsType[*problem](err)
-	return ok && slices.Contains(codes, p.code)
 }

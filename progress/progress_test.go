@@ -152,3 +152,18 @@ func TestConcurrentReports(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 }
+
+func TestNote(t *testing.T) {
+	for mode, want := range map[Mode]string{
+		Bar:   "\r\x1b[Kthe registry is busy\n",
+		Plain: "the registry is busy\n",
+		JSON:  `{"Note":"the registry is busy"}` + "\n",
+		None:  "",
+	} {
+		var out bytes.Buffer
+		New(mode, &out, 80).Note("the registry is busy")
+		if out.String() != want {
+			t.Errorf("%s: %q, want %q", mode, out.String(), want)
+		}
+	}
+}

@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"modelfile/generate": {"modelfile", "modelpack"},
 	"modelpack":          {"blob"},
 	"storage":            {"blob", "disk", "filelock"},
-	"registry":           {"blob"},
+	"registry":           {"blob", "filelock"},
 	"registry/ecr":       {"registry"},
 	"blob":               {},
 	"progress":           {},

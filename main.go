@@ -5,6 +5,8 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,6 +19,8 @@ func main() {
 	// A reader of our output that goes away is an error of a write, so that work in
 	// progress is cleaned up. Ignoring the signal would pass on to child processes.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	// net/http logs what servers do wrong, in their words; errors say it in ours.
+	log.SetOutput(io.Discard)
 	// The first signal ends the work in order, the second one at once.
 	context.AfterFunc(ctx, stop)
 	os.Exit(cmd.Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

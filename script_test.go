@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 //	$ECR, $ECR_API            of a registry like Amazon's, and the URL of its API,
 //	$ECR_KEY, $ECR_SECRET     which knows these keys
 //	$NOBODY                   host:port where nobody listens
+//	$CHATTY                   of one that says more than it was asked for
 //
 // Registries are shared: a script keeps to repositories of its own name.
 func TestScripts(t *testing.T) {
@@ -56,6 +57,7 @@ func TestScripts(t *testing.T) {
 		"MEMORY":   memory.Host,
 		"HANGING":  testregistry.Memory(t, hang).Host,
 		"NOBODY":   nobody(t),
+		"CHATTY":   chatty(t),
 		"USERNAME": testregistry.Username,
 		"PASSWORD": testregistry.Password,
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -45,21 +46,27 @@ credentials of the environment, the profile or the role work there.`,
 	o.remoteFlags.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&o.username, "username", "u", "", "user name")
-	flags.StringVarP(&o.password, "password", "p", "", "password; other users can see it: prefer --password-stdin")
+	flags.StringVarP(&o.password, "password", "p", "", "password; other users can see it:\nprefer --password-stdin")
 	flags.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from standard input")
 	cmd.MarkFlagsMutuallyExclusive("password", "password-stdin")
 	return cmd
 }
 
 func runLogin(cmd *cobra.Command, o loginOptions, host string) error {
+	if _, err := registry.ParseRegistry(host); err != nil {
+		return usage(err)
+	}
 	if o.nobody() && ecr.Handles(host) {
 		return o.checkAmazon(cmd, host)
 	}
 	if cmd.Flags().Changed("password") {
-		note(cmd, "warning: a password on the command line is seen by other users and kept by shells; --password-stdin takes it from a pipe")
+		note(cmd, "warning: a password on the command line is seen by others: --password-stdin")
 	}
 	if err := o.ask(cmd); err != nil {
 		return err
+	}
+	if err := o.check(); err != nil {
+		return usage(err)
 	}
 	client, err := o.client()
 	if err != nil {
@@ -77,14 +84,16 @@ func runLogin(cmd *cobra.Command, o loginOptions, host string) error {
 // warnOf says what the user may not expect of credentials that were saved.
 func warnOf(cmd *cobra.Command, host string, saved registry.Saved) {
 	if saved.Unasked {
-		note(cmd, "warning: %s did not ask for credentials, so nobody knows whether these are right", host)
+		note(cmd, "warning: %s did not ask for credentials: they may be wrong", host)
 	}
 	if saved.Server != "" {
 		note(cmd, "the credentials are for %s, which answers for %s", saved.Server, host)
 	}
 	if saved.Plaintext {
 		helper, programs := helperHere(runtime.GOOS)
-		note(cmd, `warning: the password is in %s, not encrypted; %s keeps it safe: install it and write "credsStore": "%s" into that file`, saved.Place, programs, helper)
+		note(cmd, "warning: the password is in %s, not encrypted", saved.Place)
+		note(cmd, "%s keeps it safe:", programs)
+		note(cmd, `install it and write "credsStore": "%s" into that file`, helper)
 	}
 	path := os.Getenv(authFileVariable)
 	if path == "" {
@@ -93,7 +102,8 @@ func warnOf(cmd *cobra.Command, host string, saved registry.Saved) {
 	if wins, err := registry.AuthFileHas(path, cmp.Or(saved.Server, host)); err != nil {
 		note(cmd, "warning: %s: %v", authFileVariable, err)
 	} else if wins {
-		note(cmd, "warning: other commands use what %s has for %s and not these credentials: %s names it", path, host, authFileVariable)
+		note(cmd, "warning: other commands use what %s has for %s", path, host)
+		note(cmd, "and not these credentials: %s names that file", authFileVariable)
 	}
 }
 
@@ -119,7 +129,7 @@ func (o *loginOptions) nobody() bool {
 func (o *loginOptions) checkAmazon(cmd *cobra.Command, host string) error {
 	name, err := registry.ParseRegistry(host)
 	if err != nil {
-		return usage(err)
+		return err
 	}
 	client, err := o.clientFor(registry.Reference{Registry: name})
 	if err != nil {
@@ -129,7 +139,22 @@ func (o *loginOptions) checkAmazon(cmd *cobra.Command, host string) error {
 	if err := client.Check(cmd.Context(), host); err != nil {
 		return err
 	}
-	return say(cmd, "no login is needed: %s takes the AWS credentials that are there", host)
+	return say(cmd, "no login is needed at %s", host)
+}
+
+// check refuses credentials that no registry can be shown: a colon ends the user
+// name there, and what cannot be seen was hardly meant.
+func (o *loginOptions) check() error {
+	switch {
+	case strings.Contains(o.username, ":"):
+		return withHint(errors.New("a user name has no colon in it"), "the password goes in by itself: --password-stdin")
+	case strings.ContainsFunc(o.username, unicode.IsControl):
+		return errors.New("there is a control character in the user name")
+	case strings.ContainsFunc(o.password, unicode.IsControl):
+		return withHint(errors.New("there is a control character in the password, such as a line break"),
+			"with --password-stdin all of standard input is the password, but for a line break at its end")
+	}
+	return nil
 }
 
 // ask completes the credentials from standard input.
@@ -145,6 +170,9 @@ func (o *loginOptions) ask(cmd *cobra.Command) error {
 	}
 	tty, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !isTerminal(tty) {
+		if o.username == "" {
+			return withHint(errors.New("no user name"), "standard input is no terminal to ask at: --username gives it")
+		}
 		return withHint(errors.New("no password"), "standard input is no terminal to ask at: give it there with --password-stdin")
 	}
 	return o.prompt(cmd.Context(), tty, cmd.ErrOrStderr())
@@ -222,6 +250,10 @@ func (a *app) newLogoutCommand() *cobra.Command {
 		Example: `  tare logout registry.example.com`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := registry.ParseRegistry(args[0]); err != nil {
+				return usage(err)
+			}
+			o.stderr = cmd.ErrOrStderr
 			client, err := o.client()
 			if err != nil {
 				return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -52,13 +53,14 @@ func (f *remoteFlags) options() (registry.Options, error) {
 		return registry.Options{}, err
 	}
 	o := registry.Options{
-		Hosts:     hosts,
-		Journal:   newJournal(),
-		PlainHTTP: f.plainHTTP,
-		Insecure:  f.insecure,
-		Proxy:     f.proxy,
-		LimitRate: int64(f.limitRate),
-		UserAgent: "tare/" + currentVersion(),
+		Hosts:       hosts,
+		Journal:     newJournal(),
+		Credentials: registry.PatientDockerCredentials(f.waiting),
+		PlainHTTP:   f.plainHTTP,
+		Insecure:    f.insecure,
+		Proxy:       f.proxy,
+		LimitRate:   int64(f.limitRate),
+		UserAgent:   "tare/" + currentVersion(),
 	}
 	if f.caFile != "" {
 		o.TLS.CA = []string{f.caFile}
@@ -77,6 +79,13 @@ func (f *remoteFlags) options() (registry.Options, error) {
 func newClient(o registry.Options) (*registry.Client, error) {
 	client, err := registry.NewClient(o)
 	return client, usage(err)
+}
+
+// waiting tells who looks why nothing happens.
+func (f *remoteFlags) waiting(program string) {
+	if f.stderr != nil {
+		fmt.Fprintf(f.stderr(), "waiting for %s\n", program)
+	}
 }
 
 // client is one that uses docker's credentials.
@@ -110,9 +119,10 @@ func (f *remoteFlags) clientFor(ref registry.Reference) (*registry.Client, error
 }
 
 // useCredentials puts together who is asked for credentials: the environment, the
-// file in TARE_AUTH_FILE, docker, and for Amazon ECR whoever programs for AWS ask.
+// file in TARE_AUTH_FILE, what o has already, which is docker, and for Amazon ECR
+// whoever programs for AWS ask.
 func useCredentials(o *registry.Options, host string) error {
-	store := registry.DockerCredentials()
+	store := o.Credentials
 	if path := os.Getenv(authFileVariable); path != "" {
 		var err error
 		if store, err = registry.AuthFile(path, store); err != nil {
@@ -143,8 +153,26 @@ func useEnvironment(o *registry.Options, host string) (err error) {
 			return fmt.Errorf("TARE_REGISTRY: %w", err)
 		}
 	}
-	o.Credentials = registry.StaticCredentials(host, username, password, o.Credentials)
+	o.Credentials = environmentStore{registry.StaticCredentials(host, username, password, o.Credentials), host}
 	return nil
+}
+
+// environmentStore has the credentials in the environment for one host.
+type environmentStore struct {
+	registry.CredentialStore
+	host string
+}
+
+// Advise implements [registry.Adviser]: a login does not help who has other
+// credentials in the environment.
+func (s environmentStore) Advise(name string, r registry.Refusal) string {
+	if name == s.host && r.Status == http.StatusUnauthorized && !r.Anonymous {
+		return fmt.Sprintf("TARE_USERNAME and TARE_PASSWORD were refused by %s; they come before what tare login saves", name)
+	}
+	if next, ok := s.CredentialStore.(registry.Adviser); ok {
+		return next.Advise(name, r)
+	}
+	return ""
 }
 
 // remoteArtifact reads an artifact of a registry.

@@ -106,7 +106,7 @@ func (a *app) newRootCommand() *cobra.Command {
 		},
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.storeDir, "store", "", "the local store (default $TARE_STORE, else ~/.tare/store)")
+	flags.StringVar(&a.storeDir, "store", "", "the local store (default $TARE_STORE,\nelse ~/.tare/store)")
 	flags.StringVar(&a.progress, "progress", string(progress.Auto), "auto, bar, plain, json or none")
 	root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progress.Modes(), cobra.ShellCompDirectiveNoFileComp))
 	root.SetVersionTemplate("tare {{.Version}}\n")

@@ -58,8 +58,12 @@ func (c *Client) hint(req *http.Request, p *problem) string {
 	r := Refusal{
 		Status: p.status, Code: p.code, Message: p.text,
 		Repository: repositoryOf(req.URL.Path),
-		Writing:    req.Method != http.MethodGet && req.Method != http.MethodHead,
+		Writing:    writes(req.Method),
 		Anonymous:  denied && cred == Credential{},
+	}
+	wrong := denied && p.status == http.StatusUnauthorized && !r.Anonymous
+	if hint := robotHint(cred.Username, ""); hint != "" && wrong {
+		return hint
 	}
 	if hint := advise(c.store, name, r); hint != "" && p.status != 0 {
 		return hint
@@ -69,8 +73,8 @@ func (c *Client) hint(req *http.Request, p *problem) string {
 		return ""
 	case r.Anonymous:
 		return "tare login " + name
-	case p.status == http.StatusUnauthorized:
-		return robotHint(cred.Username, fmt.Sprintf("the credentials for %[1]s were refused: tare login %[1]s", name))
+	case wrong:
+		return fmt.Sprintf("the credentials for %[1]s were refused: tare login %[1]s", name)
 	}
 	return ""
 }

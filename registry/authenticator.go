@@ -35,16 +35,17 @@ type authenticator struct {
 }
 
 // asker is what is known of a request before it is sent. A password is kept for
-// the one without scopes: it is good for all of them.
+// the one without scopes: it is good for all that is done in the repository.
 type asker struct {
-	registry string // scheme://host
-	standIn  string // the registry that host stands in for, or ""
-	scopes   string
+	registry   string // scheme://host
+	standIn    string // the registry that host stands in for, or ""
+	repository string // that credentials are looked up for, since each may have its own, or ""
+	scopes     string
 }
 
 // demand is what a registry wants to see from an asker.
 type demand struct {
-	registry, standIn string
+	registry, standIn, repository string
 	challenge
 }
 
@@ -110,9 +111,10 @@ func (a *authenticator) Do(req *http.Request) (*http.Response, error) {
 
 func askerOf(req *http.Request) asker {
 	return asker{
-		registry: req.URL.Scheme + "://" + req.URL.Host,
-		standIn:  standIn(req.Context(), req.URL.Host),
-		scopes:   strings.Join(auth.GetAllScopesForHost(req.Context(), req.URL.Host), " "),
+		registry:   req.URL.Scheme + "://" + req.URL.Host,
+		standIn:    standIn(req.Context(), req.URL.Host),
+		repository: repositoryAsked(req.Context(), req.URL.Host),
+		scopes:     strings.Join(auth.GetAllScopesForHost(req.Context(), req.URL.Host), " "),
 	}
 }
 
@@ -168,7 +170,7 @@ func (a *authenticator) postpone(d demand, held grant) (header string) {
 // answer is the header that c asks for, other than the refused one if there is
 // another, and whether it is new.
 func (a *authenticator) answer(ctx context.Context, who asker, c challenge, refused string) (header string, fresh bool, err error) {
-	d := demand{who.registry, who.standIn, c.widened(who.scopes)}
+	d := demand{who.registry, who.standIn, who.repository, c.widened(who.scopes)}
 	a.remember(who, d)
 	g, fresh, err := a.obtain(ctx, d, refused)
 	return g.header, fresh, err

@@ -136,8 +136,8 @@ func TestOneChallengeForRequestsAlike(t *testing.T) {
 	}
 }
 
-// TestPasswordIsRemembered for all of a registry, and looked up again once it is
-// refused.
+// TestPasswordIsRemembered for all that is done in a repository, and looked up
+// again once it is refused.
 func TestPasswordIsRemembered(t *testing.T) {
 	var requests, lookups int
 	right := userHeader
@@ -154,15 +154,16 @@ func TestPasswordIsRemembered(t *testing.T) {
 		requests, lookups int
 	}{
 		{"repository:a:pull", 200, 2, 1},
-		{"repository:b:pull", 200, 3, 1},
-		{"", 200, 4, 1},
-		{"repository:a:pull", 200, 6, 2}, // changed on both sides
-		{"repository:a:pull", 401, 8, 3}, // changed on theirs
+		{"repository:a:pull,push", 200, 3, 1},
+		{"repository:b:pull", 200, 5, 2}, // it may have its own
+		{"repository:a:pull", 200, 6, 2},
+		{"repository:a:pull", 200, 8, 3},  // changed on both sides
+		{"repository:a:pull", 401, 10, 4}, // changed on theirs
 	} {
 		switch step.requests {
-		case 6:
-			cred.Username, right = "v", "Basic djpzM2NyZXQ="
 		case 8:
+			cred.Username, right = "v", "Basic djpzM2NyZXQ="
+		case 10:
 			right = "Basic other"
 		}
 		code, err := attempt(t.Context(), a, step.scope)
@@ -415,5 +416,35 @@ func TestHostsShareNothing(t *testing.T) {
 	}
 	if want := []string{userHeader, userHeader, ""}; !slices.Equal(given, want) {
 		t.Errorf("the token service was given %q, want %q", given, want)
+	}
+}
+
+// TestCredentialsOfOneRepositoryAreNotForAnother, however the registry asks for
+// them.
+func TestCredentialsOfOneRepositoryAreNotForAnother(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	store, err := AuthFile(writeFile(t, `{"auths":{"r.example/aaa":{"auth":"YWFhOnA="},"r.example/team":{"auth":"dGVhbTpw"}}}`), DockerCredentials())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var users []string
+	w := world{"https://r.example": func(w http.ResponseWriter, req *http.Request) {
+		user, _, ok := req.BasicAuth()
+		if !ok {
+			w.Header().Set("WWW-Authenticate", "Basic")
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		users = append(users, user)
+	}}
+	a := w.authenticator(Credential{})
+	a.credential = credentialFunc(store)
+	for range 2 {
+		for _, repository := range []string{"aaa", "team"} {
+			users = nil
+			if code, err := attempt(t.Context(), a, "repository:"+repository+"/x:pull"); code != http.StatusOK || err != nil || users[0] != repository {
+				t.Errorf("%s: %d, %v, as %q", repository, code, err, users)
+			}
+		}
 	}
 }

@@ -2,12 +2,14 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path"
 	"strings"
@@ -17,11 +19,15 @@ import (
 const maxAuthFile = 1 << 20
 
 // AuthFile returns a store that has the credentials in the file at path, and asks
-// next about registries that are not in it. It saves and deletes in next alone.
+// next about what is not in it. It saves and deletes in next alone.
 // The file is what Kubernetes mounts of a pull secret, .dockerconfigjson or the
 // older .dockercfg; it is read now, so that a file that is no such thing is an
 // error here, and again each time, since secrets are replaced under running
 // programs. Errors do not quote it.
+//
+// An entry is for a registry, or for the repositories below a path there, such as
+// registry.example.com/team: as in Kubernetes, the longest one that fits counts.
+// Hosts may be patterns, *.example.com.
 func AuthFile(path string, next CredentialStore) (CredentialStore, error) {
 	if _, err := readAuthFile(path); err != nil {
 		return nil, err
@@ -39,26 +45,34 @@ func (s authFileStore) Get(ctx context.Context, server string) (Credential, erro
 	if err != nil {
 		return Credential{}, err
 	}
-	if cred, ok := entries.find(server); ok {
-		return cred, nil
+	cred, ok, err := entries.find(server, LookupOf(ctx).Repository)
+	if ok || err != nil {
+		return cred, err
 	}
 	return s.CredentialStore.Get(ctx, server)
 }
 
-// Advise implements [Adviser] if the next store does.
+// Advise implements [Adviser]. A login does not help who has old credentials in
+// the file.
 func (s authFileStore) Advise(registry string, r Refusal) string {
+	if r.Status == http.StatusUnauthorized && !r.Anonymous {
+		entries, err := readAuthFile(s.path)
+		if _, ok, _ := entries.find(serverOf(registry), r.Repository); ok && err == nil {
+			return fmt.Sprintf("the credentials for %s in %s were refused; that file comes before what tare login saves", registry, s.path)
+		}
+	}
 	return advise(s.CredentialStore, registry, r)
 }
 
 // AuthFileHas says whether the file at path, as [AuthFile] reads it, has
-// credentials for a registry.
+// credentials for a registry as a whole.
 func AuthFileHas(path, registry string) (bool, error) {
 	entries, err := readAuthFile(path)
 	if err != nil {
 		return false, err
 	}
-	_, ok := entries.find(serverOf(registry))
-	return ok, nil
+	_, ok, err := entries.find(serverOf(registry), "")
+	return ok, err
 }
 
 // authEntries are credentials by the name of their registry, as it is spelled.
@@ -134,54 +148,79 @@ func (e authEntry) credential() (Credential, error) {
 	return cred, nil
 }
 
-// find returns the credentials for server, of the entry that fits best.
-func (s authEntries) find(server string) (best Credential, ok bool) {
-	bestName, bestFit := "", noFit
+// find returns the credentials for a repository of server, or for server as a
+// whole if repository is empty, of the entry that fits best.
+func (s authEntries) find(server, repository string) (cred Credential, ok bool, err error) {
+	best, bestFit := "", fit{}
 	for name, entry := range s {
-		cred, err := entry.credential()
-		fit := fits(name, server)
-		if err != nil || cred == (Credential{}) || fit == noFit {
+		if entry == (authEntry{}) {
 			continue
 		}
-		if fit > bestFit || fit == bestFit && name < bestName {
-			best, bestName, bestFit = cred, name, fit
+		f := fits(name, server, repository)
+		if order := f.compare(bestFit); order > 0 || order == 0 && ok && name < best {
+			best, bestFit, ok = name, f, true
 		}
 	}
-	return best, bestFit != noFit
+	if !ok {
+		return Credential{}, false, nil
+	}
+	if cred, err = s[best].credential(); err != nil {
+		return Credential{}, false, fmt.Errorf("the entry of %q: %w", printable(best), err)
+	}
+	return cred, true, nil
 }
 
-// How well the name of an entry fits a registry.
+// fit is how well the name of an entry fits what is looked for. It is zero if it
+// does not.
+type fit struct {
+	host  int // fitPattern or fitHost
+	path  int // how long the path is that fits
+	exact bool
+}
+
 const (
-	noFit      = iota
-	fitPattern // for hosts, as Kubernetes has them
-	fitPath    // it is for a part of the registry
-	fitHost    // in another spelling
-	fitExact
+	fitPattern = iota + 1 // for hosts, as Kubernetes has them
+	fitHost
 )
 
-func fits(name, server string) int {
-	if name == server {
-		return fitExact
+func (f fit) compare(other fit) int {
+	exact := 0
+	if f.exact != other.exact {
+		exact = map[bool]int{true: 1, false: -1}[f.exact]
 	}
-	want, _ := cutServer(server)
-	host, rest := cutServer(name)
-	switch matched, _ := path.Match(host, want); {
-	case host == want && (rest == "" || rest == "v1" || rest == "v2"):
-		return fitHost
-	case host == want:
-		return fitPath
-	case matched && strings.Count(host, ".") == strings.Count(want, "."):
-		return fitPattern
-	}
-	return noFit
+	return cmp.Or(cmp.Compare(f.host, other.host), cmp.Compare(f.path, other.path), exact)
 }
 
-// cutServer reads a name under which credentials are kept: that of a registry,
-// or an address there.
+func fits(name, server, repository string) fit {
+	if name == server {
+		return fit{host: fitHost, exact: true}
+	}
+	want, _ := cutServer(server)
+	host, part := cutServer(name)
+	if part != "" && !strings.HasPrefix(repository+"/", part+"/") {
+		return fit{}
+	}
+	matched, _ := path.Match(host, want)
+	switch {
+	case host == want:
+		return fit{host: fitHost, path: len(part)}
+	case matched && strings.Count(host, ".") == strings.Count(want, "."):
+		return fit{host: fitPattern, path: len(part)}
+	}
+	return fit{}
+}
+
+// cutServer reads a name under which credentials are kept: that of a registry, of
+// a part of it, or the address of its API.
 func cutServer(name string) (registry, path string) {
 	for _, scheme := range []string{"https://", "http://"} {
 		name = strings.TrimPrefix(name, scheme)
 	}
 	registry, path, _ = strings.Cut(name, "/")
+	for _, version := range []string{"v1", "v2"} {
+		if rest, ok := strings.CutPrefix(path+"/", version+"/"); ok {
+			path = rest
+		}
+	}
 	return registryOf(strings.ToLower(registry)), strings.Trim(path, "/")
 }

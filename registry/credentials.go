@@ -2,11 +2,10 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"os/exec"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
@@ -19,6 +18,13 @@ import (
 //
 // Docker Hub is known by several names, and credentials are found under each.
 func DockerCredentials() CredentialStore { return dockerStore{} }
+
+// PatientDockerCredentials is [DockerCredentials] for programs with somebody in
+// front of them: waiting is called with the name of a helper program that takes
+// its time, which may be because it asks for something where nobody looks.
+func PatientDockerCredentials(waiting func(program string)) CredentialStore {
+	return dockerStore{waiting}
+}
 
 // StaticCredentials returns a store that knows one user of one registry, and
 // asks next about all others. It saves and deletes in next alone. [ParseRegistry]
@@ -63,38 +69,55 @@ func spellings(server string) []string {
 	return []string{server}
 }
 
-type dockerStore struct{}
+// dockerStore is docker's config.json and the helpers that it names.
+type dockerStore struct {
+	waiting func(program string) // told of a helper that takes its time, or nil
+}
 
-func (dockerStore) Get(ctx context.Context, server string) (Credential, error) {
-	store, err := openDocker()
+func (s dockerStore) Get(ctx context.Context, server string) (Credential, error) {
+	config, err := readDockerConfig()
+	if errors.Is(err, errNoHome) { // so that there are none
+		return Credential{}, nil
+	}
 	if err != nil {
 		return Credential{}, err
 	}
 	for _, name := range spellings(server) {
-		if cred, err := store.Get(ctx, name); err != nil || cred != (Credential{}) {
+		if cred, err := s.get(ctx, config, name); err != nil || cred != (Credential{}) {
 			return cred, err
 		}
 	}
 	return Credential{}, nil
 }
 
-func (dockerStore) Put(ctx context.Context, server string, cred Credential) error {
-	store, err := openDocker()
+// get looks under one name alone.
+func (s dockerStore) get(ctx context.Context, config dockerConfig, name string) (Credential, error) {
+	if program := config.helper(name); program != "" {
+		return helper{program, helperPatience, s.waiting}.get(ctx, name)
+	}
+	return config.get(name, LookupOf(ctx).Repository)
+}
+
+func (s dockerStore) Put(ctx context.Context, server string, cred Credential) error {
+	config, err := readDockerConfig()
 	if err != nil {
 		return err
 	}
-	return store.Put(ctx, server, cred)
+	if program := config.helper(server); program != "" {
+		return helper{program, helperPatience, s.waiting}.store(ctx, server, cred)
+	}
+	return changeDockerConfig(ctx, func(file credentials.Store) error { return file.Put(ctx, server, cred) })
 }
 
-func (dockerStore) Delete(ctx context.Context, server string) error {
-	store, err := openDocker()
+func (s dockerStore) Delete(ctx context.Context, server string) error {
+	config, err := readDockerConfig()
 	if err != nil {
 		return err
 	}
 	for _, name := range spellings(server) {
-		cred, err := store.Get(ctx, name)
+		cred, err := s.get(ctx, config, name)
 		if err == nil && cred != (Credential{}) {
-			err = store.Delete(ctx, name)
+			err = s.delete(ctx, config, name)
 		}
 		if err != nil {
 			return err
@@ -103,66 +126,36 @@ func (dockerStore) Delete(ctx context.Context, server string) error {
 	return nil
 }
 
+// delete deletes under one name alone.
+func (s dockerStore) delete(ctx context.Context, config dockerConfig, name string) error {
+	if program := config.helper(name); program != "" {
+		return helper{program, helperPatience, s.waiting}.erase(ctx, name)
+	}
+	return changeDockerConfig(ctx, func(file credentials.Store) error { return file.Delete(ctx, name) })
+}
+
 // place is where Put puts the credentials of server.
 func (dockerStore) place(server string) (Saved, error) {
-	path, err := dockerConfigPath()
+	config, err := readDockerConfig()
 	if err != nil {
 		return Saved{}, err
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return Saved{}, err
+	if program := config.helper(server); program != "" {
+		return Saved{Place: helper{name: program}.program()}, nil
 	}
-	var config struct {
-		Store   string            `json:"credsStore"`
-		Helpers map[string]string `json:"credHelpers"`
-	}
-	if err := json.Unmarshal(data, &config); err != nil {
-		return Saved{}, fmt.Errorf("reading %s: %w", path, err)
-	}
-	helper := config.Helpers[server]
-	if helper == "" {
-		helper = config.Store
-	}
-	if helper != "" {
-		return Saved{Place: "docker-credential-" + helper}, nil
-	}
-	return Saved{Place: path, Plaintext: true}, nil
+	return Saved{Place: config.path, Plaintext: true}, nil
 }
 
-func openDocker() (*credentials.DynamicStore, error) {
-	path, err := dockerConfigPath()
-	if err != nil {
-		return nil, err
-	}
-	return credentials.NewStore(path, credentials.StoreOptions{AllowPlaintextPut: true})
-}
-
-// dockerConfigPath follows symbolic links, because saving replaces the file.
-func dockerConfigPath() (string, error) {
-	dir := os.Getenv("DOCKER_CONFIG")
-	if dir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", err
-		}
-		dir = filepath.Join(home, ".docker")
-	}
-	path := filepath.Join(dir, "config.json")
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
-	}
-	return path, nil
-}
-
-// errBadEntry stands for what oras-go says of an entry that it cannot decode,
-// because that quotes the entry.
-var errBadEntry = errors.New("its entry in docker's config.json ($DOCKER_CONFIG, else ~/.docker), or the answer of its helper, cannot be read")
+// errBadEntry stands for what a library says, because that may quote an entry.
+var errBadEntry = errors.New("docker's config.json ($DOCKER_CONFIG, else ~/.docker) cannot be used")
 
 // credentialFunc looks credentials up by the host of a request, and by what the
 // host stands in for.
 func credentialFunc(store CredentialStore) auth.CredentialFunc {
 	return func(ctx context.Context, host string) (Credential, error) {
+		why := LookupOf(ctx)
+		why.Repository = repositoryAsked(ctx, host)
+		ctx = WithLookup(ctx, why)
 		for _, name := range []string{host, standIn(ctx, host)} {
 			if name == "" {
 				break
@@ -211,8 +204,21 @@ func credentialError(ctx context.Context, doing, registry string, err error) err
 		Hint() string
 	}](err); ok {
 		shown, hint = err, h.Hint()
-	} else if harmless(err) {
-		shown = err
+	} else if plain, ok := harmless(err); ok {
+		shown = plain
 	}
 	return &problem{text: fmt.Sprintf("%s the credentials for %s: %s", doing, registry, printable(shown.Error())), cause: shown, hint: hint}
+}
+
+// harmless is the error of the system in err, if there is one: they quote no
+// secrets.
+func harmless(err error) (error, bool) {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		return path, true
+	}
+	if link, ok := errors.AsType[*os.LinkError](err); ok {
+		return link, true
+	}
+	program, ok := errors.AsType[*exec.Error](err)
+	return program, ok
 }

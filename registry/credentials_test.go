@@ -7,8 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/tareml/tare/internal/testregistry"
 )
@@ -33,7 +36,7 @@ func TestAuthFile(t *testing.T) {
 		{`{"auths":{"a.example":{"username":"x","auth":"dTpw"}}}`, "a.example", "u:p"},
 		{`{"auths":{"a.example":{"identitytoken":"t"}}}`, "a.example", "t"},
 		{`{"auths":{"https://A.example/v1/":{"auth":"dTpw"}}}`, "a.example", "u:p"},
-		{`{"auths":{"a.example/team":{"auth":"dTpw"}}}`, "a.example", "u:p"},
+		{`{"auths":{"a.example/team":{"auth":"dTpw"}}}`, "a.example", ":"},
 		{`{"auths":{"a.example/team":{"auth":"YTpi"},"https://a.example":{"auth":"dTpw"},"*.example":{"auth":"YTpi"}}}`, "a.example", "u:p"},
 		{`{"auths":{"*.example":{"auth":"dTpw"}}}`, "a.example", "u:p"},
 		{`{"auths":{"*.example":{"auth":"dTpw"}}}`, "b.a.example", ":"},
@@ -55,6 +58,158 @@ func TestAuthFile(t *testing.T) {
 		if got := cred.Username + ":" + cred.Password; err != nil || got != test.want && cred.RefreshToken != test.want {
 			t.Errorf("%s: %s has %q, %v, want %q", test.file, test.server, got, err, test.want)
 		}
+	}
+}
+
+// TestEntriesForAPath: of several projects at one registry each has its own, in a
+// pull secret as in docker's file.
+func TestEntriesForAPath(t *testing.T) {
+	const file = `{"auths":{
+		"r.example/aaa": {"auth":"YWFhOnA="}, "r.example/team": {"auth":"dGVhbTpw"},
+		"https://r.example/v2/team/deep/": {"auth":"ZGVlcDpw"}, "whole.example": {"auth":"d2hvbGU6cA=="},
+		"whole.example/team": {"auth":"dGVhbTpw"}, "*.example/team": {"auth":"Z2xvYjpw"}}}`
+	t.Setenv("DOCKER_CONFIG", filepath.Dir(writeFile(t, file)))
+	if err := os.Rename(filepath.Join(os.Getenv("DOCKER_CONFIG"), "file"), filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json")); err != nil {
+		t.Fatal(err)
+	}
+	secret, err := AuthFile(writeFile(t, file), DockerCredentials())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, store := range []CredentialStore{secret, DockerCredentials()} {
+		for _, test := range []struct{ host, repository, want string }{
+			{"r.example", "aaa/x", "aaa"},
+			{"r.example", "team/x", "team"},
+			{"r.example", "team", "team"},
+			{"r.example", "team/deep/x", "deep"},
+			{"r.example", "team-b/x", ""},
+			{"r.example", "other/x", ""},
+			{"r.example", "", ""},
+			{"whole.example", "team/x", "team"},
+			{"whole.example", "other/x", "whole"},
+			{"whole.example", "", "whole"},
+			{"b.example", "team/x", "glob"},
+			{"b.example", "other/x", ""},
+		} {
+			ctx := t.Context()
+			if test.repository != "" {
+				ctx = endpoint{host: test.host}.context(ctx, test.repository, auth.ActionPull)
+			}
+			for range 5 { // maps have no order
+				cred, err := credentialFunc(store)(ctx, test.host)
+				if err != nil || cred.Username != test.want {
+					t.Fatalf("%T: %s/%s has %q, %v, want %q", store, test.host, test.repository, cred.Username, err, test.want)
+				}
+			}
+		}
+	}
+	if has, err := AuthFileHas(writeFile(t, file), "r.example"); has || err != nil {
+		t.Errorf("the whole of r.example: %v, %v", has, err)
+	}
+}
+
+// TestRepositoryAsked is what is pushed to, where a blob is mounted from another.
+func TestRepositoryAsked(t *testing.T) {
+	for want, scopes := range map[string][]string{
+		"":    {"registry:catalog:*"},
+		"a/x": {"repository:a/x:pull"},
+		"b/y": {"repository:a/x:pull", "repository:b/y:pull,push"},
+		"c":   {"repository:c:pull,push", "repository:d:pull"},
+	} {
+		if got := repositoryAsked(auth.AppendScopesForHost(t.Context(), "r.example", scopes...), "r.example"); got != want {
+			t.Errorf("%q: %q, want %q", scopes, got, want)
+		}
+	}
+	if got := repositoryAsked(auth.AppendScopesForHost(t.Context(), "r.example", "repository:a:pull", "repository:b:pull"), "r.example"); got != "" {
+		t.Errorf("of two: %q", got)
+	}
+}
+
+// TestLoginsAtOnce all stay, and a config.json that is a link stays one.
+func TestLoginsAtOnce(t *testing.T) {
+	real, dir := filepath.Join(t.TempDir(), "real.json"), t.TempDir()
+	if err := os.WriteFile(real, []byte(`{"currentContext":"x"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "config.json")
+	if err := os.Symlink(real, link); err != nil {
+		t.Skip(err)
+	}
+	t.Setenv("DOCKER_CONFIG", dir)
+	const many = 12
+	change := func(f func(server string) error) {
+		var all sync.WaitGroup
+		for i := range many {
+			all.Go(func() {
+				if err := f(fmt.Sprintf("r%d.example", i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	change(func(server string) error {
+		return DockerCredentials().Put(t.Context(), server, Credential{Username: "u", Password: "p"})
+	})
+	config, err := readDockerConfig()
+	if err != nil || len(config.Auths) != many {
+		t.Errorf("%d of %d, %v", len(config.Auths), many, err)
+	}
+	change(func(server string) error { return DockerCredentials().Delete(t.Context(), server) })
+	if config, err = readDockerConfig(); err != nil || len(config.Auths) != 0 {
+		t.Errorf("%d are left, %v", len(config.Auths), err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is gone: %v, %v", info, err)
+	}
+	for _, d := range []string{dir, filepath.Dir(real)} {
+		if left, _ := filepath.Glob(filepath.Join(d, "*.lock")); len(left) > 0 {
+			t.Errorf("%q was left behind", left)
+		}
+	}
+}
+
+// TestDockerConfigThatCannotBeUsed is named, with the cause.
+func TestDockerConfigThatCannotBeUsed(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", dir)
+	config := filepath.Join(dir, "config.json")
+	for content, want := range map[string]string{
+		"{\n\"auths\": s3cret}":                       config + " is no JSON: line 2",
+		`{"auths":{"a.example":`:                      config + " is no JSON: it ends in the middle",
+		`{"auths":"s3cret"}`:                          config + " is JSON, but",
+		`{"auths":{"a.example":{"auth":"czNjcmV0"}}}`: config + `: the entry of "a.example"`,
+	} {
+		if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := credentialFunc(DockerCredentials())(t.Context(), "a.example")
+		if err == nil || !strings.Contains(err.Error(), want) || hintOf(err) == "" || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v, hint %q", content, err, hintOf(err))
+		}
+	}
+	if cred, err := credentialFunc(DockerCredentials())(t.Context(), "b.example"); err != nil || cred != (Credential{}) {
+		t.Errorf("an entry of somebody else: %v", err)
+	}
+	if err := os.WriteFile(config, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := DockerCredentials().Put(t.Context(), "b.example", Credential{Username: "u", Password: "p"}); err != nil {
+		t.Errorf("an empty file: %v", err)
+	}
+	t.Setenv("DOCKER_CONFIG", filepath.Join(config, "below"))
+	err := credentialError(t.Context(), "saving", "b.example", DockerCredentials().Put(t.Context(), "b.example", Credential{}))
+	if !strings.Contains(err.Error(), filepath.Join(config, "below")) || strings.Contains(err.Error(), "failed to") {
+		t.Errorf("a file where a directory should be: %v", err)
+	}
+	for _, variable := range []string{"DOCKER_CONFIG", "HOME", "USERPROFILE", "home"} {
+		t.Setenv(variable, "")
+	}
+	if err := DockerCredentials().Put(t.Context(), "b.example", Credential{}); err == nil || !strings.Contains(hintOf(err), "HOME") {
+		t.Errorf("no home: %v, hint %q", err, hintOf(err))
+	}
+	if cred, err := DockerCredentials().Get(t.Context(), "b.example"); err != nil || cred != (Credential{}) {
+		t.Errorf("no home, nothing in it: %v", err)
 	}
 }
 
@@ -112,8 +267,8 @@ func FuzzAuthFile(f *testing.F) {
 			return
 		}
 		for name := range entries {
-			entries.find(name)
-			if _, ok := entries.find("other.invalid:1"); ok && !strings.ContainsAny(name, "*?[") && len(entries) == 1 && !strings.Contains(strings.ToLower(name), "other.invalid") {
+			entries.find(name, "x")
+			if _, ok, _ := entries.find("other.invalid:1", "x"); ok && !strings.ContainsAny(name, "*?[") && len(entries) == 1 && !strings.Contains(strings.ToLower(name), "other.invalid") {
 				t.Errorf("%q is for others too", name)
 			}
 		}

@@ -14,17 +14,18 @@ import (
 // debugLog writes what happens on the wire, a line at a time, with no secret in
 // it: no value of a query, no credentials, no body. A nil one writes nothing.
 type debugLog struct {
-	mu sync.Mutex
-	w  io.Writer
-	n  atomic.Int64 // requests so far
+	secrets *redactor
+	mu      sync.Mutex
+	w       io.Writer
+	n       atomic.Int64 // requests so far
 }
 
 // newDebugLog is nil if w is.
-func newDebugLog(w io.Writer) *debugLog {
+func newDebugLog(w io.Writer, secrets *redactor) *debugLog {
 	if w == nil {
 		return nil
 	}
-	return &debugLog{w: w}
+	return &debugLog{w: w, secrets: secrets}
 }
 
 // printf writes a line. A line that cannot be written is lost: work goes on.
@@ -34,7 +35,7 @@ func (l *debugLog) printf(format string, args ...any) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fmt.Fprintf(l.w, "debug: %s\n", oneLine(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(l.w, "debug: %s\n", oneLine(l.secrets.text(fmt.Sprintf(format, args...))))
 }
 
 // debugger writes each request and what came of it. A number at the end of both
@@ -50,14 +51,23 @@ func (t *debugger) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
 	took := time.Since(start).Round(time.Millisecond)
 	if err != nil {
-		t.log.printf("< no answer: %s, %s (#%d)", shown(err), took, id)
+		t.log.printf("< no answer: %s, %s (#%d)", shownFailure(req, err), took, id)
 		return nil, err
 	}
 	t.log.printf("< %s, %s (#%d)", shownAnswer(resp), took, id)
 	resp.Body = &debuggedBody{ReadCloser: resp.Body, failed: func(n int64, err error) {
-		t.log.printf("< cut after %s: %s (#%d)", shownSize(n), shown(err), id)
+		t.log.printf("< cut after %s: %s (#%d)", shownSize(n), shownFailure(req, err), id)
 	}}
 	return resp, nil
+}
+
+// shownFailure is what became of req. One that was cancelled has the reason for
+// that as its error, which is that of another request.
+func shownFailure(req *http.Request, err error) string {
+	if req.Context().Err() != nil {
+		return "cancelled"
+	}
+	return shown(err)
 }
 
 func (t *debugger) CloseIdleConnections() { closeIdle(t.next) }

@@ -367,7 +367,7 @@ func TestEngineFallsSilent(t *testing.T) {
 
 // setHeaderTimeout shortens what a test cannot wait for.
 func setHeaderTimeout(c *Client, d time.Duration) {
-	c.auth.Client.Transport.(*retrier).next.(*guard).headers = d
+	c.auth.Client.Transport.(*retrier).next.(*scrubber).next.(*guard).headers = d
 }
 
 // TestEngineStopsAtOnce cancels in the middle of hanging connections.

@@ -129,9 +129,13 @@ func unreachable(err error) error {
 }
 
 // shown is the text of an error of the transport, without what a server said that
-// may be a secret of its own.
+// may be a secret of its own, and without the addresses of a connection that was
+// there: the host is known.
 func shown(err error) string {
 	text := err.Error()
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "read" || op.Op == "write" || op.Op == "readfrom") {
+		text = innermost(op).Error()
+	}
 	for said, instead := range map[string]string{
 		"failed to parse Location header": "redirected to an address that cannot be read",
 		"malformed MIME header":           "the header of the answer cannot be read",

@@ -1,12 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -88,6 +87,7 @@ func (c *Client) ping(ctx context.Context, origin endpoint, cred Credential) (as
 	if err != nil {
 		return false, err
 	}
+	req = req.WithContext(withSubject(ctx, subject{host: origin.host, registry: cmp.Or(origin.ns, registryOf(origin.host))}))
 	known := auth.StaticCredential(origin.host, cred)
 	resp, err := newAuthenticator(c.auth.Client, func(ctx context.Context, host string) (Credential, error) {
 		asked = true
@@ -170,13 +170,10 @@ func registryReference(registry string) (Reference, error) {
 	if err != nil {
 		return Reference{}, err
 	}
-	host = registryOf(strings.ToLower(strings.TrimSuffix(host, "/")))
+	host = strings.TrimSuffix(host, "/")
+	if name, path, ok := strings.Cut(host, "/"); ok {
+		return Reference{}, hinted(fmt.Errorf("there is a path in it, /%s", path), "credentials are for a whole registry: "+name)
+	}
+	host = registryOf(strings.ToLower(host))
 	return Reference{Registry: host}, checkHost(host)
-}
-
-// harmless says that an error is one of the system, which quotes no secrets.
-func harmless(err error) bool {
-	_, path := errors.AsType[*os.PathError](err)
-	_, program := errors.AsType[*exec.Error](err)
-	return path || program
 }

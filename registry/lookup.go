@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -25,6 +26,10 @@ type Lookup struct {
 	// Refused says that the registry refused what it was shown before, so that
 	// the store should not say the same again from memory.
 	Refused bool
+
+	// Repository is the one that the registry is asked about, empty if that is
+	// none or several.
+	Repository string
 }
 
 type lookupKey struct{}
@@ -38,6 +43,26 @@ func WithLookup(ctx context.Context, l Lookup) context.Context {
 func LookupOf(ctx context.Context) Lookup {
 	l, _ := ctx.Value(lookupKey{}).(Lookup)
 	return l
+}
+
+// repositoryAsked is the repository that a request to host is about: where
+// several are, the one that is pushed to.
+func repositoryAsked(ctx context.Context, host string) string {
+	var read []string
+	for _, scope := range auth.GetAllScopesForHost(ctx, host) {
+		name, ok := strings.CutPrefix(scope, "repository:")
+		if !ok {
+			continue
+		}
+		if name = name[:max(0, strings.LastIndexByte(name, ':'))]; pushes(scope) {
+			return name
+		}
+		read = append(read, name)
+	}
+	if len(read) != 1 {
+		return ""
+	}
+	return read[0]
 }
 
 // subject is whose repository a request is about: host answers for registry.

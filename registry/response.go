@@ -43,13 +43,9 @@ func refusal(resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	code, message := parseErrorBody(body)
 	p := newResponseProblem(resp.StatusCode, code, message)
-	switch {
-	case resp.StatusCode == http.StatusBadRequest && strings.Contains(string(body), "HTTPS"):
-		p.hint = "the registry speaks TLS: leave out --plain-http"
-	case resp.StatusCode == http.StatusRequestEntityTooLarge:
-		p.hint = "the registry, or a proxy in front of it, limits the size of a request"
-	case code == "NAME_UNKNOWN" && resp.Request.Method == http.MethodPost:
-		p.hint = "this registry may want the repository to be created first"
+	p.hint = refusalHint(resp, p, body)
+	if host := resp.Request.URL.Host; p.kind == ErrDenied && answeredElsewhere(resp.Request) {
+		p.text = host + " says: " + p.text
 	}
 	if wait := parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()); wait > maxRetryAfter {
 		p.hint = fmt.Sprintf("the registry asks to come back in %s", wait.Round(time.Minute))
@@ -58,7 +54,38 @@ func refusal(resp *http.Response) error {
 	return p
 }
 
-// newResponseProblem puts the answer of a registry into words.
+// answeredElsewhere says that a request about some registry went to another host: where
+// that redirected to, or to its token service.
+func answeredElsewhere(req *http.Request) bool {
+	s, ok := req.Context().Value(subjectKey{}).(subject)
+	return ok && !strings.EqualFold(s.host, req.URL.Host)
+}
+
+// refusalHint is what to do about a refusal, where the answer tells.
+func refusalHint(resp *http.Response, p *problem, body []byte) string {
+	method, said := resp.Request.Method, strings.ToLower(p.text)
+	switch status := resp.StatusCode; {
+	case status == http.StatusBadRequest && strings.Contains(string(body), "HTTPS"):
+		return "the registry speaks TLS: leave out --plain-http"
+	case status == http.StatusRequestEntityTooLarge:
+		return "the registry, or a proxy in front of it, limits the size of a request"
+	case p.code == "NAME_UNKNOWN" && method == http.MethodPost:
+		return "this registry may want the repository to be created first"
+	case method == http.MethodPut && (strings.Contains(said, "immutable") || strings.Contains(said, "imagetagalreadyexists")):
+		return "the registry does not let this tag be moved: push under another tag"
+	case status == http.StatusMethodNotAllowed && writes(method):
+		return "the registry may be read-only, such as a mirror or one in maintenance: is it the one to push to?"
+	case status == http.StatusInternalServerError, status == http.StatusInsufficientStorage:
+		return "the log of the registry says more; its disk may be full"
+	}
+	return ""
+}
+
+// writes says whether a request of this method is to change something.
+func writes(method string) bool { return method != http.MethodGet && method != http.MethodHead }
+
+// newResponseProblem puts the answer of a registry into words. Those of a server
+// in trouble say little: the status goes with them.
 func newResponseProblem(status int, code, message string) *problem {
 	text := printable(message)
 	name := printable(strings.ReplaceAll(strings.ToLower(code), "_", " "))
@@ -68,8 +95,11 @@ func newResponseProblem(status int, code, message string) *problem {
 	case name != "" && !strings.HasPrefix(strings.ToLower(text), name):
 		text = name + ": " + text
 	}
-	if text == "" {
+	switch {
+	case text == "":
 		text = strings.ToLower(strings.TrimSpace(fmt.Sprintf("status %d %s", status, http.StatusText(status))))
+	case status >= 500 || code == "UNKNOWN":
+		text = fmt.Sprintf("status %d: %s", status, text)
 	}
 	return &problem{text: text, kind: kindOf(status, code), status: status, code: code}
 }
@@ -88,19 +118,28 @@ func kindOf(status int, code string) error {
 	return nil
 }
 
+// maxErrorDetail is how long a detail may be to be shown.
+const maxErrorDetail = 120
+
 // parseErrorBody reads the first error of the form that the distribution spec
-// gives, if body has that form.
+// gives, if body has that form. A detail that is a short text goes with the
+// message; others are for programs.
 func parseErrorBody(body []byte) (code, message string) {
 	var list struct {
 		Errors []struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
+			Code    string          `json:"code"`
+			Message string          `json:"message"`
+			Detail  json.RawMessage `json:"detail"`
 		} `json:"errors"`
 	}
 	if json.Unmarshal(body, &list) != nil || len(list.Errors) == 0 {
 		return "", ""
 	}
-	return list.Errors[0].Code, list.Errors[0].Message
+	first, detail := list.Errors[0], ""
+	if json.Unmarshal(first.Detail, &detail) == nil && len(detail) <= maxErrorDetail && !strings.Contains(first.Message, detail) {
+		return first.Code, strings.TrimPrefix(first.Message+": "+detail, ": ")
+	}
+	return first.Code, first.Message
 }
 
 // printable makes text from elsewhere fit for a terminal: one line, bounded,

@@ -27,11 +27,12 @@ const (
 )
 
 // newTransport stacks, from the outside in: retries and pauses, the log of
-// --debug, the limit on the rate, the guard against stalls, the guard of
-// credentials, the User-Agent, connections. It calls busy when a server says that
+// --debug, the scrubber of refusals, the limit on the rate, the guard against
+// stalls, the guard of credentials, the User-Agent, connections. It calls busy when a server says that
 // it has too much to do.
 func newTransport(o Options, connections http.RoundTripper, busy func()) http.RoundTripper {
-	log := newDebugLog(o.Debug)
+	secrets := &redactor{}
+	log := newDebugLog(o.Debug, secrets)
 	next := connections
 	next = &userAgent{name: o.UserAgent, next: next}
 	next = &realmGuard{next}
@@ -39,6 +40,7 @@ func newTransport(o Options, connections http.RoundTripper, busy func()) http.Ro
 	if o.LimitRate > 0 {
 		next = &paced{pacer: &pacer{rate: o.LimitRate}, next: next}
 	}
+	next = &scrubber{secrets: secrets, next: next}
 	if log != nil {
 		next = &debugger{log: log, next: next}
 	}

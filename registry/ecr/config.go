@@ -1,6 +1,7 @@
 package ecr
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -20,8 +21,12 @@ const (
 	// for nobody. Where it does, the answer takes some milliseconds.
 	machineTimeout = 5 * time.Second
 
-	// attempts are made of each request to AWS.
-	attempts = 3
+	// attempts are made of each request to AWS, and each may take so long.
+	attempts       = 3
+	attemptTimeout = 5 * time.Second
+
+	// answerTimeout is for all attempts together.
+	answerTimeout = 15 * time.Second
 )
 
 // config is that of AWS, with credentials in it: anywhere means that the machine
@@ -55,6 +60,7 @@ func (o Options) load(ctx context.Context, h home) (aws.Config, error) {
 			wrong = o.Transport(t)
 		}
 	})
+	client = client.WithTimeout(cmp.Or(o.attempt, attemptTimeout))
 	client.GetTransport() // so that the options are applied
 	if wrong != nil {
 		return aws.Config{}, wrong

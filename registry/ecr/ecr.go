@@ -47,6 +47,8 @@ type Options struct {
 
 	// UserAgent names the program in each request.
 	UserAgent string
+
+	attempt time.Duration // attemptTimeout, unless a test has less time
 }
 
 // Store finds credentials for registries of Amazon ECR. It may be used from many
@@ -152,14 +154,16 @@ func (s *Store) fetch(ctx context.Context, h home, why registry.Lookup) (token, 
 	if err != nil {
 		return token{}, err
 	}
-	text, end, err := authorization(ctx, config, h)
+	within, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	text, end, err := authorization(within, config, h)
 	if err != nil {
 		return token{}, refused("asking AWS for a token", err)
 	}
 	data, err := base64.StdEncoding.DecodeString(text)
 	user, password, ok := strings.Cut(string(data), ":")
 	if err != nil || !ok {
-		return token{}, &problem{text: "asking AWS for a token: there is none in its answer"}
+		return token{}, strange("asking AWS for a token", "there is none in its answer")
 	}
 	return token{registry.Credential{Username: user, Password: password}, end}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -247,6 +248,50 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 			}
 			if all := err.Error() + hintOf(err); strings.Contains(all, testregistry.SecretKey) || test.deny != "AccessDeniedException" && strings.Contains(all, "Signature=") {
 				t.Errorf("a secret is shown: %s", all)
+			}
+		})
+	}
+}
+
+// TestAWSInTrouble is an error of the network, soon, with what to do about it.
+func TestAWSInTrouble(t *testing.T) {
+	isolate(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", testregistry.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", testregistry.SecretKey)
+	for name, test := range map[string]struct {
+		status     int
+		body       string
+		text, hint string
+		kind       error
+	}{
+		"silent":       {0, "", "no answer", "AWS_ENDPOINT_URL", registry.ErrUnreachable},
+		"too busy":     {400, `{"__type":"ThrottlingException","message":"Rate exceeded"}`, "ThrottlingException", "again in a minute", registry.ErrUnavailable},
+		"broken":       {500, `{"message":"x"}`, "status 500", "later", registry.ErrUnavailable},
+		"something":    {200, "<html>s3cret</html>", "cannot be used", "is that AWS?", registry.ErrUnavailable},
+		"without one":  {200, "{}", "there is none", "is that AWS?", registry.ErrUnavailable},
+		"with no such": {200, `{"authorizationData":[{"authorizationToken":"!s3cret"}]}`, "there is none", "is that AWS?", registry.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				io.Copy(io.Discard, req.Body)
+				if test.status == 0 {
+					<-req.Context().Done()
+					return
+				}
+				w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+				w.WriteHeader(test.status)
+				io.WriteString(w, test.body)
+			}))
+			defer server.Close()
+			t.Setenv("AWS_ENDPOINT_URL", server.URL)
+			ctx, cancel := context.WithTimeout(t.Context(), answerTimeout)
+			defer cancel()
+			_, err := New(Options{attempt: 100 * time.Millisecond}, memory{}).Get(ctx, china)
+			if !errors.Is(err, test.kind) || ctx.Err() != nil {
+				t.Fatalf("%v (%v)", err, ctx.Err())
+			}
+			if !strings.Contains(err.Error(), test.text) || !strings.Contains(hintOf(err), test.hint) || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("%v, hint %q", err, hintOf(err))
 			}
 		})
 	}

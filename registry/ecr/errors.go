@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"regexp"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/tareml/tare/registry"
 )
@@ -132,10 +135,38 @@ func refused(doing string, err error) error {
 	case "ExpiredTokenException", "ExpiredToken":
 		return &problem{text: doing + ": the AWS credentials have ended", cause: registry.ErrDenied, hint: "renew them: aws sso login, or new AWS_… variables"}
 	}
-	if answer.ErrorFault() == smithy.FaultServer {
-		return &problem{text: doing + ": " + code, cause: registry.ErrUnavailable}
+	switch {
+	case throttled(code):
+		return &problem{text: doing + ": " + code, cause: registry.ErrUnavailable, hint: "AWS gets too many requests of this account: try again in a minute"}
+	case answer.ErrorFault() == smithy.FaultServer || statusOf(err) >= http.StatusInternalServerError:
+		return &problem{text: fmt.Sprintf("%s: status %d: %s", doing, statusOf(err), code), cause: registry.ErrUnavailable, hint: laterHint}
 	}
 	return &problem{text: doing + ": " + code}
+}
+
+// laterHint is for troubles of AWS itself.
+const laterHint = "try again later; https://health.aws.amazon.com tells how AWS is"
+
+// throttled says whether AWS is asked too often.
+func throttled(code string) bool {
+	_, ok := retry.DefaultThrottleErrorCodes[code]
+	return ok
+}
+
+// statusOf is the status of the answer that err is about, or 0.
+func statusOf(err error) int {
+	if answer, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		return answer.HTTPStatusCode()
+	}
+	return 0
+}
+
+// strange is for an answer of something that may not be AWS at all.
+func strange(doing, why string) error {
+	return &problem{
+		text: doing + ": " + why, cause: registry.ErrUnavailable,
+		hint: "is that AWS? check AWS_ENDPOINT_URL, and the proxy if there is one",
+	}
 }
 
 // unreachable is an error of the network, without the address: that may have a
@@ -148,14 +179,16 @@ func unreachable(doing string, err error) error {
 			hint:  "check the region in the name of the registry, and AWS_ENDPOINT_URL",
 		}
 	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return &problem{text: doing + ": no answer", cause: registry.ErrUnreachable, hint: reachHint}
+	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return &problem{text: doing + ": " + op.Error(), cause: registry.ErrUnreachable}
+		return &problem{text: doing + ": " + op.Error(), cause: registry.ErrUnreachable, hint: reachHint}
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &problem{text: doing + ": no answer", cause: registry.ErrUnreachable}
-	}
-	return &problem{text: doing + ": the answer cannot be used", cause: registry.ErrUnavailable}
+	return strange(doing, "the answer cannot be used")
 }
+
+const reachHint = "check the way to AWS: a proxy, a VPC endpoint for ecr.api, AWS_ENDPOINT_URL"
 
 var deniedAction = regexp.MustCompile(`not authorized to perform: ([a-z-]+:[A-Za-z]+)`)
 

@@ -24,7 +24,9 @@ func (s *Store) CreateRepository(ctx context.Context, name, repository string) (
 	}
 	config, err := s.options.config(ctx, h, true)
 	if err == nil {
-		created, err = create(ctx, config, h, repository)
+		within, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+		created, err = create(within, config, h, repository)
 	}
 	if err != nil {
 		return false, fmt.Errorf("creating the repository %s/%s: %w", name, repository, err)

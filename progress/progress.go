@@ -52,7 +52,7 @@ const (
 	plainEvery = 3 * time.Second
 	jsonEvery  = time.Second
 
-	barWidth = 16
+	barWidth = 10
 	// barExtra is what stands around the bar: percent, brackets, blanks.
 	barExtra = 10
 	// minColumns is the narrowest terminal that a bar makes sense on.

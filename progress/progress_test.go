@@ -101,9 +101,9 @@ func TestBarShowsTheJobAndGoesAway(t *testing.T) {
 		var out bytes.Buffer
 		work(New(Auto, &out, 80))
 		for _, want := range []string{
-			"\rpulling 2/2  150 B of 300 B  49% [======>         ]\x1b[K", // nothing moved yet: no rate
-			"\rpulling 2/2  225 B of 300 B  12 B/s  6s left  74% [==========>     ]\x1b[K",
-			"\rpulling 2/2  300 B of 300 B  finishing  99% [==============> ]\x1b[K",
+			"\rpulling 2/2  150 B of 300 B  49% [===>      ]\x1b[K", // nothing moved yet: no rate
+			"\rpulling 2/2  225 B of 300 B  12 B/s  6s left  74% [======>   ]\x1b[K",
+			"\rpulling 2/2  300 B of 300 B  finishing  99% [========> ]\x1b[K",
 		} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%q is never shown; the end is %q", want, out.String()[out.Len()-300:])

@@ -30,8 +30,8 @@ test: vet staticcheck bin/distribution
 	$(GO) test -race ./...
 
 # a registry for tests, built again when another version is pinned
-bin/distribution: tools/distribution/go.mod
-	CGO_ENABLED=0 $(GO) -C tools/distribution build -trimpath -ldflags '-s -w' -o ../../$@ github.com/distribution/distribution/v3/cmd/registry
+bin/distribution: tools/distribution/go.mod tools/distribution/main.go
+	CGO_ENABLED=0 $(GO) -C tools/distribution build -trimpath -ldflags '-s -w' -o ../../$@ .
 
 interop:
 	cd interop && CGO_ENABLED=0 $(GO) test -vet=off -tags containers_image_openpgp ./...

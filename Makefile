@@ -52,12 +52,13 @@ staticcheck:
 	bin/staticcheck ./...
 
 # what tests do not run on
-TARGETS ?= linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+PACKAGES ?= ./...
+TARGETS  ?= linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 cross:
 	@for target in $(TARGETS); do \
 		echo "$$target"; \
-		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build ./... || exit 1; \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build $(CROSS_FLAGS) $(PACKAGES) || exit 1; \
 	done
 
 fmt:

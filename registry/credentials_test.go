@@ -188,6 +188,9 @@ func TestDockerConfigThatCannotBeUsed(t *testing.T) {
 			t.Errorf("%s: %v, hint %q", content, err, hintOf(err))
 		}
 	}
+	if err := os.WriteFile(config, []byte(`{"auths":{"a.example":{"auth":"czNjcmV0"}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if cred, err := credentialFunc(DockerCredentials())(t.Context(), "b.example"); err != nil || cred != (Credential{}) {
 		t.Errorf("an entry of somebody else: %v", err)
 	}

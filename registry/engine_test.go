@@ -367,7 +367,12 @@ func TestEngineFallsSilent(t *testing.T) {
 
 // setHeaderTimeout shortens what a test cannot wait for.
 func setHeaderTimeout(c *Client, d time.Duration) {
-	c.auth.Client.Transport.(*retrier).next.(*scrubber).next.(*guard).headers = d
+	guardOf(c).headers = d
+}
+
+// guardOf finds the guard among the transports of a client.
+func guardOf(c *Client) *guard {
+	return c.auth.Client.Transport.(*retrier).next.(*scrubber).next.(*guard)
 }
 
 // TestEngineStopsAtOnce cancels in the middle of hanging connections.

@@ -153,10 +153,7 @@ func (j testJournal) Claim(key string) Claim {
 // impatient makes the client wait for no answer longer than this.
 func impatient(t *testing.T, c *Client, d time.Duration) {
 	t.Helper()
-	g, ok := c.auth.Client.Transport.(*retrier).next.(*guard)
-	if !ok {
-		t.Fatal("the guard is not where it was")
-	}
+	g := guardOf(c)
 	g.headers, g.digest, g.send = d, d, d
 	c.directory.pools.common.ResponseHeaderTimeout = d
 }

@@ -36,7 +36,7 @@ type Plan struct {
 	// Files are in layer order.
 	Files []File
 	// Warnings are worth telling a person: globs that match nothing.
-	Warnings []string
+	Warnings []*modelfile.SyntaxError
 
 	tree      *tree
 	modelfile *modelfile.File
@@ -62,6 +62,20 @@ func NewPlan(dir string, f *modelfile.File, name string, followLinks bool) (*Pla
 	return p, nil
 }
 
+// Survey is what [NewPlan] finds out, of a Modelfile that may be wrong: the files
+// that it names as far as that can be told, what is worth telling, and its
+// mistakes.
+func Survey(dir string, f *modelfile.File, name string, followLinks bool) (files []File, warnings []*modelfile.SyntaxError, err error) {
+	tree, err := openTree(dir, followLinks)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer tree.close()
+	p := &Plan{tree: tree, modelfile: f, name: name}
+	err = p.selectFiles()
+	return p.Files, p.Warnings, err
+}
+
 // Close releases the directory.
 func (p *Plan) Close() error { return p.tree.close() }
 
@@ -82,8 +96,10 @@ func (p *Plan) selectFiles() error {
 		literal, ok := modelfile.IsLiteral(pattern.Glob)
 		if !ok {
 			g, err := p.newGlob(pattern)
+			if err == nil {
+				globs = append(globs, g)
+			}
 			errs = append(errs, err)
-			globs = append(globs, g)
 			continue
 		}
 		file, err := p.literal(pattern, literal)
@@ -93,13 +109,11 @@ func (p *Plan) selectFiles() error {
 			p.Files = append(p.Files, file)
 		}
 	}
+	if len(globs) > 0 {
+		errs = append(errs, p.expand(globs, kinds))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return err
-	}
-	if len(globs) > 0 {
-		if err := p.expand(globs, kinds); err != nil {
-			return err
-		}
 	}
 	if len(p.Files) == 0 {
 		return p.noFiles()
@@ -114,7 +128,11 @@ func (p *Plan) selectFiles() error {
 func (p *Plan) noFiles() error {
 	err := fmt.Errorf("%s names no file in %s", p.name, p.tree.dir)
 	if len(p.Warnings) > 0 {
-		err = fmt.Errorf("%w (%s)", err, strings.Join(p.Warnings, "; "))
+		var said []string
+		for _, w := range p.Warnings {
+			said = append(said, w.Error())
+		}
+		err = fmt.Errorf("%w (%s)", err, strings.Join(said, "; "))
 	}
 	return &hintError{err, "name some, such as: MODEL *.safetensors"}
 }
@@ -191,7 +209,7 @@ func (p *Plan) expand(globs []*glob, taken map[string]modelpack.Kind) error {
 	})
 	for _, g := range globs {
 		if g.hits == 0 {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("%s:%d:%d: %s matches no file", p.name, g.Line, g.Column, g.Glob))
+			p.Warnings = append(p.Warnings, modelfile.NewSyntaxError(p.name, g.Line, g.Column, g.Glob+" matches no file", ""))
 		}
 	}
 	return errors.Join(append(errs, err)...)

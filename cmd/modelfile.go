@@ -34,7 +34,7 @@ docs/modelfile.md in the source has all of it.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.newGenerateCommand())
+	cmd.AddCommand(a.newGenerateCommand(), a.newCheckCommand(), a.newFmtCommand())
 	return cmd
 }
 

@@ -61,6 +61,10 @@ type Rule struct {
 	// check says what is wrong with a value, and what to do about it. Both are
 	// empty if nothing is.
 	check func(value string) (msg, hint string)
+
+	// advise does the same for values that are allowed, and that other tools may
+	// not understand.
+	advise func(value string) (msg, hint string)
 }
 
 // Grammar lists all commands in the order in which documentation has them.
@@ -77,8 +81,8 @@ var grammar = [...]Rule{
 	{Command: Arch, Value: "text", Doc: "architecture, such as transformer or cnn", Modctl: true},
 	{Command: Family, Value: "text", Doc: "family, such as qwen3 or llama", Modctl: true},
 	{Command: Format, Value: "text", Doc: "format of the weights, such as safetensors or gguf", Modctl: true},
-	{Command: ParamSize, Value: "text", Doc: "number of parameters, such as 0.6b", Modctl: true},
-	{Command: Precision, Value: "text", Doc: "precision of the weights, such as bfloat16", Modctl: true},
+	{Command: ParamSize, Value: "text", Doc: "number of parameters, such as 0.6B", Modctl: true, advise: adviseParamSize},
+	{Command: Precision, Value: "text", Doc: "precision of the weights, such as bfloat16", Modctl: true, advise: advisePrecision},
 	{Command: Quantization, Value: "text", Doc: "quantization of the weights, such as awq", Modctl: true},
 
 	files(Config, modelpack.Config, "configuration that the weights need, tokenizers too"),
@@ -92,12 +96,12 @@ var grammar = [...]Rule{
 	{Command: Description, Value: "text", Doc: "description for people to read"},
 	{Command: Author, Value: "text", Doc: "a person or organisation behind the model, with contact details", Repeats: true},
 	{Command: Vendor, Value: "text", Doc: "who distributes the model"},
-	{Command: License, Value: "SPDX expression", Doc: "a licence that the content is under", Repeats: true},
-	{Command: DocURL, Value: "URL", Doc: "where the documentation is"},
-	{Command: SourceURL, Value: "URL", Doc: "where the source code is"},
+	{Command: License, Value: "SPDX expression", Doc: "a licence that the content is under", Repeats: true, advise: adviseLicense},
+	{Command: DocURL, Value: "URL", Doc: "where the documentation is", advise: adviseURL},
+	{Command: SourceURL, Value: "URL", Doc: "where the source code is", advise: adviseURL},
 	{Command: Revision, Value: "text", Doc: "revision of the source"},
-	{Command: DatasetURL, Value: "URL", Doc: "where a dataset is that the model was trained on", Repeats: true},
-	{Command: Language, Value: "ISO 639 code", Doc: "a language that the model speaks", Repeats: true},
+	{Command: DatasetURL, Value: "URL", Doc: "where a dataset is that the model was trained on", Repeats: true, advise: adviseURL},
+	{Command: Language, Value: "ISO 639 code", Doc: "a language that the model speaks", Repeats: true, advise: adviseLanguage},
 
 	{Command: Input, Value: "modality", Doc: "what the model takes: " + modalityList, Repeats: true, check: checkModality},
 	{Command: Output, Value: "modality", Doc: "what the model gives, a modality as for INPUT", Repeats: true, check: checkModality},

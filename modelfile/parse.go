@@ -18,7 +18,8 @@ const (
 )
 
 // Parse reads a Modelfile. The name is for messages. If anything is wrong with
-// the file, the error joins a [*SyntaxError] for each problem, in order.
+// the text, the error joins a [*SyntaxError] for each problem, in order, and the
+// File has the statements that could be read.
 func Parse(name string, r io.Reader) (*File, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxSize+1))
 	if err != nil {
@@ -34,11 +35,8 @@ func Parse(name string, r io.Reader) (*File, error) {
 	for line := range strings.SplitSeq(strings.TrimPrefix(string(data), "\uFEFF"), "\n") {
 		p.parseLine(strings.TrimSuffix(line, "\r"))
 	}
-	if len(p.problems) > 0 {
-		return nil, errors.Join(p.problems...)
-	}
 	p.file.Trailing = trimBreak(p.comments)
-	return &p.file, nil
+	return &p.file, errors.Join(p.problems...)
 }
 
 type parser struct {

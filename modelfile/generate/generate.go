@@ -36,6 +36,9 @@ type Options struct {
 	// files out and beats Include, which takes files that would be left out
 	// for their name.
 	Exclude, Include []string
+
+	// Modctl leaves out what modctl does not know.
+	Modctl bool
 }
 
 // Result is a Modelfile and how it came about.
@@ -78,6 +81,22 @@ func Generate(dir string, opts Options) (*Result, error) {
 		addFiles(result.File, kind, files)
 	}
 	return result, nil
+}
+
+// Files lists the files in dir that belong to a model, by path.
+func Files(dir string, opts Options) ([]string, error) {
+	if err := checkDir(dir); err != nil {
+		return nil, err
+	}
+	found, err := walk(os.DirFS(dir), opts)
+	if err != nil {
+		return nil, err
+	}
+	paths := make([]string, len(found.files))
+	for i, f := range found.files {
+		paths[i] = f.path
+	}
+	return paths, nil
 }
 
 const whichDir = "name the directory that holds the model's files"

@@ -1,0 +1,60 @@
+package modelfile_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tareml/tare/modelfile"
+)
+
+func TestLint(t *testing.T) {
+	for line, want := range map[string]string{
+		"PRECISION bfloat16":                  "",
+		"PRECISION float16,float8_e4m3":       "",
+		"PRECISION bf16":                      "write bfloat16",
+		"PRECISION float16, int8":             "did you mean int8?",
+		"PRECISION int4":                      "did you mean int8?",
+		"PARAMSIZE 0.6B":                      "",
+		"PARAMSIZE 671b":                      "",
+		"PARAMSIZE 1.0t":                      "",
+		"PARAMSIZE 0.62B":                     "one decimal",
+		"PARAMSIZE 8 B":                       "one decimal",
+		"PARAMSIZE 8G":                        "one decimal",
+		"LANGUAGE en":                         "",
+		"LANGUAGE yue":                        "",
+		"LANGUAGE English":                    "such as en",
+		"LICENSE Apache-2.0":                  "",
+		"LICENSE MIT OR (Apache-2.0 AND MIT)": "",
+		"LICENSE GPL-2.0-only WITH Classpath-exception-2.0": "",
+		"LICENSE apache 2":                      "SPDX",
+		"LICENSE (MIT":                          "SPDX",
+		"SOURCEURL https://example.com/x.git":   "",
+		"SOURCEURL example.com/x":               "is no URL",
+		"SOURCEURL https://me:secret@x.example": "credentials",
+		"NAME anything at all":                  "",
+	} {
+		f, err := modelfile.Parse("Modelfile", strings.NewReader("\n"+line+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := f.Lint("Modelfile")
+		if want == "" {
+			if len(found) > 0 {
+				t.Errorf("%s: %v", line, found[0])
+			}
+			continue
+		}
+		if len(found) != 1 || !strings.Contains(found[0].Error()+"; "+found[0].Hint(), want) {
+			t.Errorf("%s: %v, want one with %q", line, found, want)
+		} else if found[0].Line != 2 || found[0].Column != strings.Index(line, " ")+2 || strings.Contains(found[0].Error(), "secret") {
+			t.Errorf("%s: %v", line, found[0])
+		}
+	}
+}
+
+func TestParseReturnsWhatItCouldRead(t *testing.T) {
+	f, err := modelfile.Parse("Modelfile", strings.NewReader("NAME x\nNAEM y\nMODEL a.bin\n"))
+	if err == nil || f == nil || f.Value(modelfile.Name) != "x" || len(f.Patterns()) != 1 {
+		t.Errorf("%+v, %v", f, err)
+	}
+}

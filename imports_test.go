@@ -23,13 +23,14 @@ var mayImport = map[string][]string{
 	"extract/follow":     {},
 	"filelock":           {},
 	"modelfile":          {"modelpack"},
-	"modelfile/generate": {"modelfile", "modelpack"},
+	"modelfile/generate": {"modelfile", "modelpack", "weights"},
 	"modelpack":          {"blob"},
 	"storage":            {"blob", "disk", "filelock"},
 	"registry":           {"blob", "filelock"},
 	"registry/ecr":       {"registry"},
 	"blob":               {},
 	"progress":           {},
+	"weights":            {},
 }
 
 // onlyIn lists libraries that one package alone may import.

@@ -321,9 +321,7 @@ func generatedModelfile(cmd *cobra.Command, dir string) (*modelfile.File, error)
 		return nil, err
 	}
 	note(cmd, "no Modelfile in %s: generated one for this build", dir)
-	for _, n := range r.Notes {
-		note(cmd, "note: %s", n)
-	}
+	noteGenerated(cmd, r)
 	return r.File, nil
 }
 

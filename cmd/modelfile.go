@@ -6,10 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tareml/tare/modelfile"
 	"github.com/tareml/tare/modelfile/generate"
+	"github.com/tareml/tare/modelpack"
+	"github.com/tareml/tare/progress"
 )
 
 type generateOptions struct {
@@ -44,9 +48,15 @@ func (a *app) newGenerateCommand() *cobra.Command {
 		Use:   "generate [DIR]",
 		Short: "Write a Modelfile for a model directory",
 		Long: `Write a Modelfile that describes the model in DIR (default: the current
-directory): its name, architecture, family and precision from config.json, and
-each file with what it is for. Read it, change what you know better, and build.`,
+directory): what the model is, from its own files, and each file with what it is
+for, by content and name. Of weights only the headers are read. Read the result,
+change what you know better, and build.
+
+Hidden files, caches, unfinished downloads and secrets are left out, and so is
+what DIR/.tareignore names, in the syntax of .gitignore. --exclude leaves out
+more; --include takes what would be left out.`,
 		Example: `  tare modelfile generate .
+  tare modelfile generate . --dedupe-formats
   tare modelfile generate ~/models/Qwen3-0___6B --exclude 'checkpoint-*'
   tare modelfile generate . -O -`,
 		Args: cobra.MaximumNArgs(1),
@@ -68,6 +78,8 @@ each file with what it is for. Read it, change what you know better, and build.`
 	flags.StringVar(&o.Quantization, "quantization", "", "quantization, such as awq")
 	flags.StringArrayVar(&o.Exclude, "exclude", nil, "leave out what matches this glob (repeatable)")
 	flags.StringArrayVar(&o.Include, "include", nil, "take what matches this glob whatever its name (repeatable)")
+	flags.BoolVar(&o.DedupeFormats, "dedupe-formats", false, "leave out weights that are there in a better format")
+	flags.BoolVar(&o.Modctl, "modctl", false, "write no command that modctl does not know")
 	flags.StringVarP(&o.output, "output", "O", "", "file or directory to write to, - for stdout (default DIR)")
 	flags.BoolVar(&o.overwrite, "overwrite", false, "replace a Modelfile that is there")
 	return cmd
@@ -82,9 +94,7 @@ func runGenerate(cmd *cobra.Command, o generateOptions, dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range r.Notes {
-		note(cmd, "note: %s", n)
-	}
+	noteGenerated(cmd, r)
 	if path == "-" {
 		_, err := cmd.OutOrStdout().Write(r.File.Format())
 		return err
@@ -93,6 +103,23 @@ func runGenerate(cmd *cobra.Command, o generateOptions, dir string) error {
 		return err
 	}
 	return say(cmd, "wrote %s", path)
+}
+
+// noteGenerated tells what to know of a generated Modelfile, and what is in it.
+func noteGenerated(cmd *cobra.Command, r *generate.Result) {
+	for _, w := range r.Warnings {
+		note(cmd, "warning: %s", w)
+	}
+	for _, n := range r.Notes {
+		note(cmd, "note: %s", n)
+	}
+	var kinds []string
+	for _, kind := range modelpack.Kinds() {
+		if c := r.Counts[kind]; c.Files > 0 {
+			kinds = append(kinds, fmt.Sprintf("%s %s (%s)", modelfile.KindCommand(kind), plural(c.Files, "file"), progress.Bytes(c.Bytes)))
+		}
+	}
+	note(cmd, "%s", strings.Join(kinds, ", "))
 }
 
 func existsError(path string) error {

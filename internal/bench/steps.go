@@ -81,7 +81,7 @@ func (b *bench) steps() []step {
 		prepare: []action{b.makeSmallFiles},
 		tare:    side{home: home, setup: []action{b.empty(home)}, commands: [][]string{{b.tare, "build", "--bundle", "dataset", "-t", ref, small}}},
 		floor:   side{home: floorHome, commands: [][]string{shell(`tar c "$1" | openssl dgst -sha256`, small)}},
-	}, {
+	}, b.generateStep(), {
 		name: "version",
 		tare: side{home: home, commands: [][]string{{b.tare, "version"}}},
 	}}

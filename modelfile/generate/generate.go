@@ -4,14 +4,15 @@
 //	...
 //	os.Stdout.Write(result.File.Format())
 //
-// Each file of the directory gets a statement that matches it alone. What a file
-// is for is told by its name; names that say nothing count as weights if the file
-// is large and as code otherwise. Hidden files, caches and leftovers are not
-// taken. [Result.Notes] says whatever was left out or assumed.
+// Each statement about files matches just those that it is meant for: literally,
+// or as a glob for shards and for many files alike. What a file is for is told by
+// its content, else by its name; names that say nothing count as weights if the
+// file is large and as code otherwise. Hidden files, caches, leftovers, secrets
+// and what .tareignore names are not taken. [Result.Notes] says whatever was left
+// out or assumed, [Result.Warnings] what may be wrong.
 //
-// What the model is comes from the [Options], else from config.json, the
-// extensions of the weights and the name of the directory. The same directory
-// always gives the same Modelfile.
+// What the model is comes from the [Options], else from its own files. The same
+// directory always gives the same Modelfile.
 package generate
 
 import (
@@ -19,11 +20,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/tareml/tare/modelfile"
 	"github.com/tareml/tare/modelpack"
+	"github.com/tareml/tare/weights"
 )
 
 // Options say what is known beforehand. What is empty is worked out.
@@ -34,11 +37,15 @@ type Options struct {
 	// Exclude and Include are doublestar globs of paths within the directory;
 	// one that matches a directory covers all that is in it. Exclude leaves
 	// files out and beats Include, which takes files that would be left out
-	// for their name.
+	// otherwise, secrets too.
 	Exclude, Include []string
 
 	// Modctl leaves out what modctl does not know.
 	Modctl bool
+
+	// DedupeFormats leaves out weights that are in the directory in another format
+	// too. The best format stays; safetensors if there is a choice.
+	DedupeFormats bool
 }
 
 // Result is a Modelfile and how it came about.
@@ -46,6 +53,8 @@ type Result struct {
 	File *modelfile.File
 	// Notes says what was left out or assumed, one sentence each.
 	Notes []string
+	// Warnings says what somebody should look at: secrets, most of all.
+	Warnings []string
 	// Counts holds the files of each kind. Kinds without files are not in it.
 	Counts map[modelpack.Kind]Count
 }
@@ -56,47 +65,139 @@ type Count struct {
 	Bytes int64
 }
 
-// Generate writes a Modelfile for the files in dir. It reads no file but
-// config.json. Errors that the user can do something about have a method
+// Generate writes a Modelfile for the files in dir. Of large files it reads the
+// headers only. Errors that the user can do something about have a method
 // Hint() string, to be found by [errors.As].
 func Generate(dir string, opts Options) (*Result, error) {
-	if err := checkDir(dir); err != nil {
-		return nil, err
-	}
-	fsys := os.DirFS(dir)
-	found, err := walk(fsys, opts)
+	s, err := survey(dir, opts)
 	if err != nil {
 		return nil, err
 	}
-	files := classify(found.files)
-	if err := checkContent(dir, files, found); err != nil {
+	if err := errors.Join(s.checkPointers(), s.checkUnfinished()); err != nil {
 		return nil, err
 	}
-	said := notes(slices.Concat(found.notes(), classNotes(files)))
-	meta := describe(fsys, dir, files, opts, &said)
-
-	result := &Result{File: new(modelfile.File), Notes: said, Counts: count(files)}
-	addMetadata(result.File, meta)
+	dup := duplicates(s.files)
+	if opts.DedupeFormats {
+		s.files = dup.without(s.files)
+	}
+	if err := s.checkContent(dir); err != nil {
+		return nil, err
+	}
+	said := notes(slices.Concat(s.found.notes(), classNotes(s.files), dup.notes(opts.DedupeFormats)))
+	facts := describe(s.fsys, dir, dup.once(s.files), opts, &said)
+	if opts.Modctl {
+		facts = forModctl(facts)
+	}
+	result := &Result{File: new(modelfile.File), Notes: said, Warnings: s.warnings(), Counts: count(s.files)}
+	addFacts(result.File, facts)
+	all := listing{names: s.found.seen, closed: s.found.closed}
 	for _, kind := range modelpack.Kinds() {
-		addFiles(result.File, kind, files)
+		addFiles(result.File, kind, s.files, all)
 	}
 	return result, nil
 }
 
 // Files lists the files in dir that belong to a model, by path.
 func Files(dir string, opts Options) ([]string, error) {
-	if err := checkDir(dir); err != nil {
-		return nil, err
-	}
-	found, err := walk(os.DirFS(dir), opts)
+	s, err := survey(dir, opts)
 	if err != nil {
 		return nil, err
 	}
-	paths := make([]string, len(found.files))
-	for i, f := range found.files {
+	paths := make([]string, len(s.files))
+	for i, f := range s.files {
 		paths[i] = f.path
 	}
 	return paths, nil
+}
+
+// surveyed is a directory of which is known what its files are.
+type surveyed struct {
+	fsys       fs.FS
+	found      *found
+	files      []file
+	unreadable []string
+}
+
+// survey finds the files that belong to the model, and what they are.
+func survey(dir string, opts Options) (*surveyed, error) {
+	if err := checkDir(dir); err != nil {
+		return nil, err
+	}
+	return surveyIn(os.DirFS(dir), opts)
+}
+
+func surveyIn(fsys fs.FS, opts Options) (*surveyed, error) {
+	found, err := walk(fsys, opts)
+	if err != nil {
+		return nil, err
+	}
+	s := &surveyed{fsys: fsys, found: found}
+	contents := s.dropSecrets(sniffAll(fsys, found.files))
+	s.files = classify(found.files, contents)
+	for i, c := range contents {
+		if c.err != nil {
+			s.unreadable = append(s.unreadable, found.files[i].path)
+		}
+	}
+	return s, nil
+}
+
+// dropSecrets leaves out what is secret by its content, unless --include asks for
+// it, and returns the contents of what stays.
+func (s *surveyed) dropSecrets(contents []content) []content {
+	w := s.found
+	var entries []entry
+	var kept []content
+	for i, e := range w.files {
+		switch {
+		case contents[i].secret && !w.include.cover(e.path):
+			w.leave(e.path, secret)
+			continue
+		case contents[i].secret && !slices.Contains(w.asked, e.path):
+			w.asked = append(w.asked, e.path)
+		}
+		entries = append(entries, e)
+		kept = append(kept, contents[i])
+	}
+	w.files = entries
+	return kept
+}
+
+func (s *surveyed) warnings() []string {
+	said := notes(s.found.warnings())
+	if len(s.unreadable) > 0 {
+		said.add("could not read %s: took %s for what the name says", some(s.unreadable), plural(len(s.unreadable), "file"))
+	}
+	return said
+}
+
+// checkPointers refuses what Git LFS has in the place of files.
+func (s *surveyed) checkPointers() error {
+	var names []string
+	for _, f := range s.files {
+		if f.sniffed == weights.KindLFSPointer {
+			names = append(names, f.path)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return &failure{
+		msg:  fmt.Sprintf("%s: only a Git LFS pointer is here, the content was never downloaded", some(names)),
+		hint: "fetch it: git lfs pull; or leave it out with --exclude",
+	}
+}
+
+// checkUnfinished refuses files that a download is not done with.
+func (s *surveyed) checkUnfinished() error {
+	names := s.found.unfinished()
+	if len(names) == 0 {
+		return nil
+	}
+	return &failure{
+		msg:  fmt.Sprintf("%s: the download is not finished, as the .aria2 file beside it says", some(names)),
+		hint: "finish it: aria2c -c; or leave it out with --exclude",
+	}
 }
 
 const whichDir = "name the directory that holds the model's files"
@@ -111,21 +212,40 @@ func checkDir(dir string) error {
 	case !info.IsDir():
 		return &failure{msg: fmt.Sprintf("%q is not a directory", dir), hint: whichDir}
 	}
-	return nil
+	return checkCache(dir)
+}
+
+// checkCache refuses a model's directory in the cache of Hugging Face, which has
+// the files of all revisions below names that say nothing.
+func checkCache(dir string) error {
+	for _, name := range []string{"blobs", "refs"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || !info.IsDir() {
+			return nil
+		}
+	}
+	snapshots, err := os.ReadDir(filepath.Join(dir, "snapshots"))
+	if err != nil || len(snapshots) == 0 {
+		return nil
+	}
+	return &failure{
+		msg:  fmt.Sprintf("directory %q is a cache of Hugging Face, not a model", dir),
+		hint: "name a snapshot in it, such as " + filepath.Join(dir, "snapshots", snapshots[0].Name()),
+	}
 }
 
 // checkContent refuses directories that hold no model.
-func checkContent(dir string, files []file, found *found) error {
+func (s *surveyed) checkContent(dir string) error {
 	worth := func(f file) bool { return f.kind != modelpack.Config && f.kind != modelpack.Doc }
+	left := slices.Concat(s.found.warnings(), s.found.notes())
 	switch {
-	case len(files) == 0 && len(found.left) > 0:
-		hint := strings.Join(found.notes(), "; ") + "; --include takes such files"
+	case len(s.files) == 0 && len(left) > 0:
+		hint := strings.Join(left, "; ") + "; --include takes such files"
 		return &failure{msg: fmt.Sprintf("directory %q: no files to package", dir), hint: hint}
-	case len(files) == 0:
+	case len(s.files) == 0:
 		return &failure{msg: fmt.Sprintf("directory %q: no files to package", dir), hint: whichDir}
-	case !slices.ContainsFunc(files, worth):
+	case !slices.ContainsFunc(s.files, worth):
 		return &failure{
-			msg:  fmt.Sprintf("directory %q: no weights, code or data among %s", dir, plural(len(files), "file")),
+			msg:  fmt.Sprintf("directory %q: no weights, code or data among %s", dir, plural(len(s.files), "file")),
 			hint: "write a Modelfile by hand if one of them is the model",
 		}
 	}
@@ -139,42 +259,4 @@ func count(files []file) map[modelpack.Kind]Count {
 		counts[f.kind] = Count{c.Files + 1, c.Bytes + f.size}
 	}
 	return counts
-}
-
-// addMetadata adds what the model is, below a comment on who says so.
-func addMetadata(out *modelfile.File, meta []fact) {
-	var sources []string
-	commands := make(map[string][]string)
-	for _, m := range meta {
-		if !slices.Contains(sources, m.source) {
-			sources = append(sources, m.source)
-		}
-		commands[m.source] = append(commands[m.source], m.command)
-	}
-	for i, source := range sources {
-		sources[i] = strings.Join(commands[source], ", ") + " " + source
-	}
-	comments := []string{strings.Join(sources, "; ")}
-	for _, m := range meta {
-		out.Add(m.command, m.value, comments...)
-		comments = nil
-	}
-}
-
-// addFiles adds the files of one kind, below a comment on what they are.
-func addFiles(out *modelfile.File, kind modelpack.Kind, files []file) {
-	var reasons []string
-	for _, f := range files {
-		if f.kind == kind && !slices.Contains(reasons, f.reason) {
-			reasons = append(reasons, f.reason)
-		}
-	}
-	slices.Sort(reasons)
-	comments := []string{"", "By file name: " + strings.Join(reasons, ", ")}
-	for _, f := range files {
-		if f.kind == kind {
-			out.Add(modelfile.KindCommand(kind), modelfile.EscapeGlob(f.path), comments...)
-			comments = nil
-		}
-	}
 }

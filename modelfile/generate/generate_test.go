@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,32 +81,40 @@ func TestGenerate(t *testing.T) {
 		"a.safetensors.aria2":    "",
 		"mystery":                "?",
 	})
-	want := `# NAME from the name of the directory; ARCH, FAMILY, PRECISION from config.json; FORMAT from the extensions of the weights; PARAMSIZE as given
+	want := `# from the name of the directory
 NAME Qwen3-0.6B
+# from config.json
 ARCH transformer
 FAMILY qwen3
+# from the extensions of the weights
 FORMAT safetensors
+# as given
 PARAMSIZE 0.6b
+# from config.json
 PRECISION bfloat16
 
-# By file name: configuration, tokenizers
+# configuration
 CONFIG config.json
+# tokenizers
 CONFIG tokenizer.json
 CONFIG vocab.txt
 
-# By file name: PyTorch weights, safetensors weights
+# safetensors weights
 MODEL model.safetensors
+# PyTorch weights: pickles, which run code when they are loaded
 MODEL old/pytorch_model.bin
 
-# By file name: code, unrecognised ones by their size
+# code
 CODE "modeling qwen [[]new].py"
+# unrecognised, by size
 CODE mystery
 
-# By file name: data
+# data
 DATASET train.jsonl
 
-# By file name: documentation, licences
+# licences
 DOC LICENSE
+# documentation
 DOC README.md
 `
 	result := run(t, dir, generate.Options{ParamSize: "0.6b"})
@@ -113,8 +122,8 @@ DOC README.md
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	wantNotes := []string{
-		`left out as hidden: ".git", ".gitattributes"`,
 		`left out as unfinished or temporary: "a.safetensors.aria2"`,
+		`left out as version control: ".git", ".gitattributes"`,
 		`took 1 unrecognised file for code: "mystery"`,
 		`took safetensors for FORMAT, as most bytes of the weights are in it; there is pt too`,
 	}
@@ -138,13 +147,13 @@ func TestOptionsOverride(t *testing.T) {
 	result := run(t, dir, generate.Options{
 		Name: "my name", Arch: "b", Family: "c", Format: "d", ParamSize: "e", Precision: "f", Quantization: "g",
 	})
-	want := "# NAME, ARCH, FAMILY, FORMAT, PARAMSIZE, PRECISION, QUANTIZATION as given\n" +
+	want := "# as given\n" +
 		"NAME my name\nARCH b\nFAMILY c\nFORMAT d\nPARAMSIZE e\nPRECISION f\nQUANTIZATION g\n\n"
 	if got := string(result.File.Format()); !strings.HasPrefix(got, want) {
 		t.Errorf("got\n%s\nwant at its start\n%s", got, want)
 	}
-	if len(result.Notes) != 0 {
-		t.Errorf("got notes %q", result.Notes)
+	if want := []string{"--dedupe-formats leaves out copies of the weights (GGUF) and saves 2 bytes"}; !reflect.DeepEqual(result.Notes, want) {
+		t.Errorf("got notes %q, want %q", result.Notes, want)
 	}
 }
 
@@ -160,10 +169,10 @@ func TestWhatIsTaken(t *testing.T) {
 		{"exclude by glob", []string{"**/*.py"}, nil, "m.gguf sub/Modelfile"},
 		{"exclude is relative to the directory", []string{"*.py"}, nil, "m.gguf a/b.py sub/Modelfile"},
 		{"exclude a directory", []string{"./a/"}, nil, "m.gguf sub/Modelfile"},
-		{"include a hidden file", nil, []string{".env"}, ".env m.gguf a/b.py sub/Modelfile"},
+		{"include a hidden file", nil, []string{".env"}, "m.gguf a/b.py .env sub/Modelfile"},
 		{"include a file in a hidden directory", nil, []string{"a/.c/d.py"}, "m.gguf a/.c/d.py a/b.py sub/Modelfile"},
 		{"include by glob", nil, []string{"**/*.py"}, "m.gguf a/.c/d.py a/.c/e.py a/b.py sub/Modelfile"},
-		{"include a hidden directory", nil, []string{".git"}, "m.gguf .git/x/y a/b.py sub/Modelfile"},
+		{"include a hidden directory", nil, []string{".git"}, "m.gguf a/b.py .git/x/y sub/Modelfile"},
 		{"exclude beats include", []string{"a/.c/e*"}, []string{"a/.c"}, "m.gguf a/.c/d.py a/b.py sub/Modelfile"},
 	}
 	for _, tt := range tests {
@@ -177,7 +186,7 @@ func TestWhatIsTaken(t *testing.T) {
 }
 
 func TestPatternsThatDoNothingAreNoted(t *testing.T) {
-	dir := tree(t, "m", named("m.gguf"))
+	dir := tree(t, "m", named("m.h5"))
 	result := run(t, dir, generate.Options{Exclude: []string{"typo"}, Include: []string{"m.*"}})
 	want := []string{`the exclude pattern "typo" made no difference`, `the include pattern "m.*" made no difference`}
 	if !reflect.DeepEqual(result.Notes, want) {
@@ -199,10 +208,10 @@ func TestLinks(t *testing.T) {
 			t.Skip("no symbolic links here:", err)
 		}
 	}
-	link("../../blobs/abc", "model.safetensors")
+	link("../../blobs/abc", "model.h5")
 	link("../../blobs", "dir")
 	result := run(t, dir, generate.Options{})
-	if got := result.File.Value(modelfile.Name) + " " + paths(result.File); got != "my-model model.safetensors" {
+	if got := result.File.Value(modelfile.Name) + " " + paths(result.File); got != "my-model model.h5" {
 		t.Errorf("got %s", got)
 	}
 	if want := (generate.Count{Files: 1, Bytes: 7}); result.Counts[modelpack.Model] != want {
@@ -212,9 +221,9 @@ func TestLinks(t *testing.T) {
 		t.Errorf("got notes %q, want %q", result.Notes, want)
 	}
 
-	link("../../blobs/gone", "more.safetensors")
+	link("../../blobs/gone", "more.h5")
 	_, err := generate.Generate(dir, generate.Options{})
-	if !errors.Is(err, fs.ErrNotExist) || err.Error() != `"more.safetensors" is a link to a file that cannot be read` {
+	if !errors.Is(err, fs.ErrNotExist) || err.Error() != `"more.h5" is a link to a file that cannot be read` {
 		t.Errorf("a broken link gave %v", err)
 	}
 	run(t, dir, generate.Options{Exclude: []string{"more*"}})
@@ -252,6 +261,77 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// What cannot be the file that its name promises is an error, unless it is left
+// out anyway.
+func TestUnfinishedFiles(t *testing.T) {
+	const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1234\n"
+	tests := []struct {
+		name  string
+		files map[string]string
+		want  string
+		hint  string
+	}{
+		{"git lfs", map[string]string{"a.safetensors": pointer, "b.gguf": "x", "img.png": pointer},
+			`"a.safetensors", "img.png": only a Git LFS pointer is here, the content was never downloaded`, "git lfs pull"},
+		{"aria2", map[string]string{"a.safetensors": "x", "a.safetensors.aria2": "x", "b.gguf": "x", "img.png": "x", "img.png.aria2": "x"},
+			`"a.safetensors", "img.png": the download is not finished, as the .aria2 file beside it says`, "aria2c -c"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := tree(t, "m", tt.files)
+			_, err := generate.Generate(dir, generate.Options{})
+			var hinted interface{ Hint() string }
+			if err == nil || err.Error() != tt.want || !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), tt.hint) {
+				t.Fatalf("got %v, want %s", err, tt.want)
+			}
+			result := run(t, dir, generate.Options{Exclude: []string{"a.*", "*.png"}})
+			if got := paths(result.File); got != "b.gguf" {
+				t.Errorf("without them: got %s", got)
+			}
+			if files, err := generate.Files(dir, generate.Options{}); err != nil || len(files) != 3 {
+				t.Errorf("Files: got %q, %v", files, err)
+			}
+		})
+	}
+}
+
+// The cache of Hugging Face has the model further down.
+func TestCacheIsNoModel(t *testing.T) {
+	dir := tree(t, "models--org--m", map[string]string{"blobs/abc": "x", "refs/main": "0123", "snapshots/0123/config.json": "{}"})
+	_, err := generate.Generate(dir, generate.Options{})
+	var hinted interface{ Hint() string }
+	if err == nil || !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), filepath.Join("snapshots", "0123")) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestModctl(t *testing.T) {
+	dir := tree(t, "m", map[string]string{"m.gguf": "x", "config.json": `{"model_type": "a"}`})
+	f := run(t, dir, generate.Options{Modctl: true, Precision: "int8"}).File
+	for _, rule := range modelfile.Grammar() {
+		if !rule.Modctl && f.Value(rule.Command) != "" {
+			t.Errorf("%s is there", rule.Command)
+		}
+	}
+	if f.Value(modelfile.Family) != "a" || f.Value(modelfile.Precision) != "int8" {
+		t.Errorf("got\n%s", f.Format())
+	}
+}
+
+func TestDedupeFormats(t *testing.T) {
+	dir := tree(t, "m", named("model.safetensors", "pytorch_model.bin", "config.json"))
+	result := run(t, dir, generate.Options{})
+	hint := "--dedupe-formats leaves out copies of the weights (PyTorch) and saves 1 byte"
+	if got := paths(result.File); got != "config.json model.safetensors pytorch_model.bin" || !slices.Contains(result.Notes, hint) {
+		t.Errorf("got %s and notes %q", got, result.Notes)
+	}
+	result = run(t, dir, generate.Options{DedupeFormats: true})
+	said := `left out as copies of the weights (PyTorch): "pytorch_model.bin", which saves 1 byte`
+	if got := paths(result.File); got != "config.json model.safetensors" || !slices.Contains(result.Notes, said) {
+		t.Errorf("got %s and notes %q", got, result.Notes)
+	}
+}
+
 func TestMissingDirectoryIsNotExist(t *testing.T) {
 	_, err := generate.Generate(filepath.Join(t.TempDir(), "gone"), generate.Options{})
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -269,7 +349,7 @@ func TestBrokenConfigIsANote(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			result := run(t, tree(t, "m", map[string]string{"m.gguf": "x", "config.json": tt.content}), generate.Options{})
+			result := run(t, tree(t, "m", map[string]string{"m.h5": "x", "config.json": tt.content}), generate.Options{})
 			if len(result.Notes) != 1 || !strings.HasPrefix(result.Notes[0], tt.note) {
 				t.Errorf("got notes %q, want %q", result.Notes, tt.note)
 			}
@@ -295,7 +375,7 @@ func TestConfig(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := run(t, tree(t, "m", map[string]string{"m.gguf": "x", "config.json": tt.content}), generate.Options{}).File
+			f := run(t, tree(t, "m", map[string]string{"m.h5": "x", "config.json": tt.content}), generate.Options{}).File
 			got := strings.Join([]string{f.Value(modelfile.Arch), f.Value(modelfile.Family),
 				f.Value(modelfile.Precision), f.Value(modelfile.Quantization)}, "|")
 			if got != tt.want {

@@ -15,26 +15,25 @@ import (
 const ownName = "Modelfile"
 
 // ignored lists the names of files and directories that are left out, and why.
-// The patterns are for names in lower case.
+// The patterns are for names in lower case; the first that matches says why.
 var ignored = [...]struct{ match, reason string }{
+	{".git .gitattributes .gitignore .gitmodules .gitkeep .github .gitlab .hg .svn .dvc .lfsconfig", "version control"},
+	{".cache .huggingface .locks .no_exist .msc .mv .mdl ._____temp .modelscope .ds_store", "remains of downloads or the system"},
+	{"*.incomplete *.aria2 *.part *.partial *.crdownload *.tmp *.filepart *.download", "unfinished or temporary"},
+	{"thumbs.db desktop.ini __macosx lost+found ._*", "remains of downloads or the system"},
+	{".ipynb_checkpoints *~ *.swp *.swo *.orig *.rej .#* #*# .idea .vscode .vs", "remains of an editor"},
+	{"__pycache__ *.pyc *.pyo *.egg-info", "compiled Python"},
+	{".venv node_modules .tox .nox .mypy_cache .pytest_cache .ruff_cache .eggs", "installed or cached packages"},
+	{"wandb mlruns lightning_logs *tfevents*", "logs of training"},
 	{".*", "hidden"},
-	{"__pycache__ *.pyc *.pyo", "compiled Python"},
-	{"*.incomplete *.aria2 *.part *.partial *.crdownload *.tmp", "unfinished or temporary"},
-	{"*~ *.swp *.swo", "left by an editor"},
-	{"thumbs.db desktop.ini __macosx lost+found", "left by the system"},
 }
 
-// whyIgnored is the reason why a path is left out by name, empty if it is not.
-// A path is left out if a directory above it is.
-func whyIgnored(p string) string {
-	if p == ownName {
-		return "the Modelfile itself"
-	}
-	for name := range strings.SplitSeq(strings.ToLower(p), "/") {
-		for _, row := range ignored {
-			if matchAny(row.match, name) {
-				return row.reason
-			}
+// whyIgnored is the reason why a file or directory with a name in lower case is
+// left out, empty if it is not.
+func whyIgnored(base string) string {
+	for _, row := range ignored {
+		if matchAny(row.match, base) {
+			return row.reason
 		}
 	}
 	return ""
@@ -43,9 +42,34 @@ func whyIgnored(p string) string {
 // matchAny says whether one of the blank-separated patterns matches name.
 func matchAny(patterns, name string) bool {
 	for pattern := range strings.FieldsSeq(patterns) {
-		if doublestar.MatchUnvalidated(pattern, name) {
+		if matchPattern(pattern, name) {
 			return true
 		}
+	}
+	return false
+}
+
+// matchPattern is doublestar's match for patterns and names that are not empty,
+// quicker for the most common ones.
+func matchPattern(pattern, name string) bool {
+	first, last := pattern[0], pattern[len(pattern)-1]
+	if !isMeta(first) && first != name[0] || !isMeta(last) && last != name[len(name)-1] {
+		return false
+	}
+	rest, star := strings.CutPrefix(pattern, "*")
+	switch {
+	case strings.ContainsAny(rest, `*?[]{}\`):
+		return doublestar.MatchUnvalidated(pattern, name)
+	case star:
+		return strings.HasSuffix(name, rest)
+	}
+	return pattern == name
+}
+
+func isMeta(c byte) bool {
+	switch c {
+	case '*', '?', '[', ']', '{', '}', '\\':
+		return true
 	}
 	return false
 }

@@ -33,6 +33,20 @@ func some(paths []string) string {
 	return strings.Join(out, ", ")
 }
 
+// byteSize writes a number of bytes for people: 12.3 GiB.
+func byteSize(n int64) string {
+	units := [...]string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	size, i := float64(n), 0
+	for size >= 1024 && i < len(units)-1 {
+		size /= 1024
+		i++
+	}
+	if i == 0 {
+		return plural(int(n), "byte")
+	}
+	return fmt.Sprintf("%.1f %s", size, units[i])
+}
+
 // failure is an error that the user can do something about.
 type failure struct {
 	msg, hint string

@@ -4,6 +4,7 @@
 # make interop  other tools read what we write
 # make bench    how fast, beside the least that it could take
 # make soak     long loops of kills and crowds
+# make real-models  generate, check and build models that npm packages ship
 # make install, make cross, make fmt, make clean
 
 GO      ?= go
@@ -12,7 +13,7 @@ LDFLAGS  = -s -w -X github.com/tareml/tare/cmd.version=$(VERSION)
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo test interop bench soak vet staticcheck cross fmt clean
+.PHONY: build install demo test interop real-models bench soak vet staticcheck cross fmt clean
 
 build: bin/tare
 
@@ -35,6 +36,9 @@ bin/distribution: tools/distribution/go.mod tools/distribution/main.go
 
 interop:
 	cd interop && CGO_ENABLED=0 $(GO) test -vet=off -tags containers_image_openpgp ./...
+
+real-models: bin/tare
+	@sh interop/real-models.sh bin/tare
 
 bench: bin/tare bin/distribution
 	@$(GO) run ./internal/bench -tare bin/tare

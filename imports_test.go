@@ -25,12 +25,12 @@ var mayImport = map[string][]string{
 	"modelfile":          {"modelpack"},
 	"modelfile/generate": {"modelfile", "modelpack", "weights"},
 	"modelpack":          {"blob"},
+	"weights":            {},
 	"storage":            {"blob", "disk", "filelock"},
 	"registry":           {"blob", "filelock"},
 	"registry/ecr":       {"registry"},
 	"blob":               {},
 	"progress":           {},
-	"weights":            {},
 }
 
 // onlyIn lists libraries that one package alone may import.
@@ -39,6 +39,7 @@ var onlyIn = map[string]string{
 	"github.com/schollz/progressbar/v3": "progress",
 	"oras.land/oras-go/v2":              "registry",
 	"github.com/BurntSushi/toml":        "registry",
+	"github.com/google/licensecheck":    "modelfile/generate",
 	"github.com/aws":                    "registry/ecr",
 	"github.com/awslabs":                "registry/ecr",
 }

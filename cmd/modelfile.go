@@ -48,9 +48,14 @@ func (a *app) newGenerateCommand() *cobra.Command {
 		Use:   "generate [DIR]",
 		Short: "Write a Modelfile for a model directory",
 		Long: `Write a Modelfile that describes the model in DIR (default: the current
-directory): what the model is, from its own files, and each file with what it is
-for, by content and name. Of weights only the headers are read. Read the result,
+directory), with comments that say where each value is from. Check the result,
 change what you know better, and build.
+
+What the model is comes from its own files: the headers of safetensors, GGUF,
+ONNX, OpenVINO and PyTorch weights, config.json and its like, the front matter
+of README.md, the text of the licence, the chat template, .git and what download
+tools left. Nothing is unpickled, run or fetched; of a file of weights at most
+64 MiB are read. Each file is classified by content, then name, then size.
 
 Hidden files, caches, unfinished downloads and secrets are left out, and so is
 what DIR/.tareignore names, in the syntax of .gitignore. --exclude leaves out
@@ -58,7 +63,7 @@ more; --include takes what would be left out.`,
 		Example: `  tare modelfile generate .
   tare modelfile generate . --dedupe-formats
   tare modelfile generate ~/models/Qwen3-0___6B --exclude 'checkpoint-*'
-  tare modelfile generate . -O -`,
+  tare modelfile generate . --name qwen3-0.6b -O -`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
@@ -76,11 +81,11 @@ more; --include takes what would be left out.`,
 	flags.StringVar(&o.ParamSize, "param-size", "", "number of parameters, such as 0.6B")
 	flags.StringVar(&o.Precision, "precision", "", "precision, such as bfloat16")
 	flags.StringVar(&o.Quantization, "quantization", "", "quantization, such as awq")
-	flags.StringArrayVar(&o.Exclude, "exclude", nil, "leave out what matches this glob (repeatable)")
-	flags.StringArrayVar(&o.Include, "include", nil, "take what matches this glob whatever its name (repeatable)")
-	flags.BoolVar(&o.DedupeFormats, "dedupe-formats", false, "leave out weights that are there in a better format")
+	flags.StringArrayVar(&o.Exclude, "exclude", nil, "leave out what matches (repeatable)")
+	flags.StringArrayVar(&o.Include, "include", nil, "take what matches even so (repeatable)")
+	flags.BoolVar(&o.DedupeFormats, "dedupe-formats", false, "leave out weights there in a better format")
 	flags.BoolVar(&o.Modctl, "modctl", false, "write no command that modctl does not know")
-	flags.StringVarP(&o.output, "output", "O", "", "file or directory to write to, - for stdout (default DIR)")
+	flags.StringVarP(&o.output, "output", "O", "", "file or directory, - for stdout (default DIR)")
 	flags.BoolVar(&o.overwrite, "overwrite", false, "replace a Modelfile that is there")
 	return cmd
 }

@@ -46,7 +46,9 @@ mistakes of the text, entries that no file in DIR answers to, files in DIR that
 no entry takes, and values that the model spec has no word for.
 
 FILE is DIR/Modelfile by default, and DIR is where FILE lies. Errors are what a
-build would refuse; what is a warning would be built.`,
+build would refuse; what is a warning would be built. Files that "generate"
+leaves out are not missed (DIR/.tareignore may name more), nor are the copies of
+weights that --dedupe-formats leaves out, unless entries take some of them.`,
 		Example: `  tare modelfile check
   tare modelfile check Modelfile.small ~/models/qwen3
   tare modelfile check --format json`,
@@ -147,15 +149,20 @@ func newFinding(severity string, err error) finding {
 }
 
 // appendUntaken adds the files that belong to a model by their names, and that no
-// entry takes.
+// entry takes. Copies of the weights in other formats are missed only if some of
+// them are taken.
 func appendUntaken(found []finding, file, dir string, files []build.File) ([]finding, error) {
 	taken := make(map[string]bool, len(files))
 	for _, f := range files {
 		taken[f.Path] = true
 	}
-	all, err := generate.Files(dir, generate.Options{})
+	all, copies, err := generate.Files(dir, generate.Options{})
 	if err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(copies, func(name string) bool { return taken[name] }) {
+		all = append(all, copies...)
+		slices.Sort(all)
 	}
 	for _, name := range all {
 		if !taken[name] && !sameFile(filepath.Join(dir, filepath.FromSlash(name)), file) {

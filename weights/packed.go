@@ -18,14 +18,20 @@ import (
 // The ones that need a second tensor to be understood wait in Model.modules until
 // it comes, which mostly is in the same file.
 
+// stored is what a module keeps of a tensor.
+type stored struct {
+	DType    DType
+	Elements int64
+}
+
 // module is a packed weight and what goes with it, in either order.
 type module struct {
-	weight     Tensor // without its name and shape
-	rows, cols int64  // of the weight
-	scale      Tensor
+	weight     stored
+	rows, cols int64 // of the weight
+	scale      stored
 	scaleCols  int64
 	inputs     int64 // how long M.g_idx is
-	biases     Tensor
+	biases     stored
 	seen       bool // the weight was
 	quantized  bool // it is called qweight
 	scaled     bool // the scales were
@@ -34,7 +40,7 @@ type module struct {
 }
 
 // maxModules bounds the packed weights that wait for their scales.
-const maxModules = 1 << 17
+const maxModules = 1 << 16
 
 // auxiliaries are the last parts of names of tensors that are never parameters.
 var auxiliaries = map[string]bool{
@@ -87,8 +93,7 @@ func (m *Model) packed(t Tensor) bool {
 	return true
 }
 
-// bare is the tensor without what a module does not need to keep.
-func bare(t Tensor) Tensor { return Tensor{DType: t.DType, Elements: t.Elements} }
+func bare(t Tensor) stored { return stored{t.DType, t.Elements} }
 
 func (mod *module) setWeight(t Tensor) {
 	mod.weight, mod.cols, mod.seen = bare(t), t.LastDim(), true
@@ -141,7 +146,7 @@ func (m *Model) settle(name string, mod *module) {
 	w := mod.weight
 	switch {
 	case !mod.seen: // nobody packed anything: they are parameters of their own
-		for _, t := range [...]Tensor{mod.scale, mod.biases} {
+		for _, t := range [...]stored{mod.scale, mod.biases} {
 			if t.DType.Float() && t.DType.Bits() > 8 {
 				m.count(name, t.DType, t.Elements)
 			}

@@ -208,8 +208,11 @@ type Index struct {
 	TotalParameters int64
 }
 
-// maxShards bounds the files of an index.
-const maxShards = 1 << 13
+// Bounds on an index: its files, and the bytes in the name of one.
+const (
+	maxShards    = 1 << 13
+	maxShardName = 1 << 10
+)
 
 // ReadIndex reads the index of a sharded model.
 func ReadIndex(r io.ReaderAt, size int64) (*Index, error) {
@@ -227,9 +230,13 @@ func ReadIndex(r io.ReaderAt, size int64) (*Index, error) {
 }
 
 func (x *Index) shard(s *scanner) error {
-	file, err := s.key()
-	if err != nil {
+	at := s.offset()
+	file, whole, err := s.string(maxShardName)
+	switch {
+	case err != nil:
 		return err
+	case !whole:
+		return s.errorf(at, "the name of a file has more than %d bytes", maxShardName)
 	}
 	if _, known := x.Shards[string(file)]; !known && len(x.Shards) == maxShards {
 		return s.errorf(s.offset(), "more than %d files", maxShards)

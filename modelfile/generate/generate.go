@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,7 +54,8 @@ type Result struct {
 	File *modelfile.File
 	// Notes says what was left out or assumed, one sentence each.
 	Notes []string
-	// Warnings says what somebody should look at: secrets, most of all.
+	// Warnings says what somebody should look at: secrets, files that cannot be
+	// read, shards that are missing.
 	Warnings []string
 	// Counts holds the files of each kind. Kinds without files are not in it.
 	Counts map[modelpack.Kind]Count
@@ -84,11 +86,16 @@ func Generate(dir string, opts Options) (*Result, error) {
 		return nil, err
 	}
 	said := notes(slices.Concat(s.found.notes(), classNotes(s.files), dup.notes(opts.DedupeFormats)))
-	facts := describe(s.fsys, dir, dup.once(s.files), opts, &said)
+	warned := notes(s.warnings())
+	stray := strayLinks(dir, s.found.links)
+	if len(stray) > 0 {
+		warned.add("links out of the directory, which a build follows only with --follow-links: %s", some(stray))
+	}
+	facts := describe(s.fsys, dir, withoutStrayTexts(dup.once(s.files), stray), opts, &said, &warned)
 	if opts.Modctl {
 		facts = forModctl(facts)
 	}
-	result := &Result{File: new(modelfile.File), Notes: said, Warnings: s.warnings(), Counts: count(s.files)}
+	result := &Result{File: new(modelfile.File), Notes: said, Warnings: warned, Counts: count(s.files)}
 	addFacts(result.File, facts)
 	all := listing{names: s.found.seen, closed: s.found.closed}
 	for _, kind := range modelpack.Kinds() {
@@ -97,17 +104,15 @@ func Generate(dir string, opts Options) (*Result, error) {
 	return result, nil
 }
 
-// Files lists the files in dir that belong to a model, by path.
-func Files(dir string, opts Options) ([]string, error) {
+// Files lists the files in dir that belong to a model, by path. Those that
+// DedupeFormats leaves out are listed apart, whether it is given or not.
+func Files(dir string, opts Options) (files, copies []string, err error) {
 	s, err := survey(dir, opts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	paths := make([]string, len(s.files))
-	for i, f := range s.files {
-		paths[i] = f.path
-	}
-	return paths, nil
+	dup := duplicates(s.files)
+	return pathsOf(dup.without(s.files)), slices.Sorted(maps.Keys(dup.paths)), nil
 }
 
 // surveyed is a directory of which is known what its files are.

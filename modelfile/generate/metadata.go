@@ -2,15 +2,10 @@ package generate
 
 import (
 	"cmp"
-	"fmt"
 	"io/fs"
-	"maps"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/tareml/tare/modelfile"
-	"github.com/tareml/tare/modelpack"
 )
 
 // fact is one statement on what the model is.
@@ -19,94 +14,120 @@ type fact struct {
 	source         string // reads on from the command: "from config.json"
 }
 
-// describe works out what the model is, in the order of the grammar. A fact that
-// is not known is left out.
-func describe(fsys fs.FS, dir string, files []file, opts Options, n *notes) []fact {
-	config := readConfig(fsys, files, n)
-	guesses := []struct {
-		fact
-		given string
-	}{
-		{fact{modelfile.Name, nameOf(dir, opts.Name, n), "from the name of the directory"}, opts.Name},
-		{fact{modelfile.Arch, config.arch, fromConfig}, opts.Arch},
-		{fact{modelfile.Family, config.family, fromConfig}, opts.Family},
-		{fact{modelfile.Format, formatOf(files, opts.Format, n), "from the extensions of the weights"}, opts.Format},
-		{fact{command: modelfile.ParamSize}, opts.ParamSize},
-		{fact{modelfile.Precision, config.precision, fromConfig}, opts.Precision},
-		{fact{modelfile.Quantization, config.quantization, fromConfig}, opts.Quantization},
+// asGiven is the source of what the caller said.
+const asGiven = "as given"
+
+// study gathers what a directory says of its model. The first source that has
+// something to say about a command is believed, so that the order of the calls in
+// describe is the order of trust.
+type study struct {
+	fsys  fs.FS
+	dir   string
+	files []file
+	paths map[string]bool
+	notes *notes
+	// warnings are the notes on what is missing or does not fit together.
+	warnings *notes
+	facts    map[string][]fact
+	// indexes are the tables of shards, by path.
+	indexes map[string]shardIndex
+}
+
+func newStudy(fsys fs.FS, dir string, files []file, n, warnings *notes) *study {
+	s := &study{
+		fsys: fsys, dir: dir, files: files, notes: n, warnings: warnings,
+		paths: make(map[string]bool), facts: make(map[string][]fact), indexes: make(map[string]shardIndex),
+	}
+	for _, f := range files {
+		s.paths[f.path] = true
+	}
+	return s
+}
+
+// say states values of a command, unless another source did. Empty values and
+// those that come twice are dropped.
+func (s *study) say(command, source string, values ...string) {
+	if s.knows(command) {
+		return
 	}
 	var facts []fact
-	for _, g := range guesses {
-		if g.given != "" {
-			g.fact = fact{g.command, g.given, "as given"}
-		}
-		if g.value != "" {
-			facts = append(facts, g.fact)
+	for _, v := range values {
+		if f := (fact{command, v, source}); v != "" && !slices.Contains(facts, f) {
+			facts = append(facts, f)
 		}
 	}
-	return facts
+	if facts != nil {
+		s.facts[command] = facts
+	}
 }
 
-// nameOf makes a name of the path of the directory.
-func nameOf(dir, given string, n *notes) string {
-	abs, err := filepath.Abs(dir)
-	name := modelName(filepath.ToSlash(abs))
-	if given == "" && (err != nil || name == "") {
-		n.add("the directory has no name to take for NAME")
+func (s *study) knows(command string) bool { return s.facts[command] != nil }
+
+// values are what was said of a command.
+func (s *study) values(command string) []string {
+	var values []string
+	for _, f := range s.facts[command] {
+		values = append(values, f.value)
+	}
+	return values
+}
+
+// describe works out what the model is, in the order of the grammar. A fact that
+// is not known is left out. Whatever cannot be read or is odd is a note, and what is
+// missing or does not fit together a warning.
+func describe(fsys fs.FS, dir string, files []file, opts Options, n, warnings *notes) []fact {
+	s := newStudy(fsys, dir, files, n, warnings)
+	s.sayGiven(opts)
+	s.sayName()
+
+	l := s.layout()
+	s.sayLayout(l)
+	s.checkIndexes()
+	s.sayWeights(l)
+
+	card := s.readCard()
+	s.sayCard(card, l)
+	s.sayLicense(card)
+	s.sayModalities(card, l)
+	s.sayOrigin()
+	s.sayTemplate()
+	return s.inOrder()
+}
+
+func (s *study) sayGiven(opts Options) {
+	s.say(modelfile.Name, asGiven, opts.Name)
+	s.say(modelfile.Arch, asGiven, opts.Arch)
+	s.say(modelfile.Family, asGiven, opts.Family)
+	s.say(modelfile.Format, asGiven, opts.Format)
+	s.say(modelfile.ParamSize, asGiven, opts.ParamSize)
+	s.say(modelfile.Precision, asGiven, opts.Precision)
+	s.say(modelfile.Quantization, asGiven, opts.Quantization)
+}
+
+// inOrder lists the facts as the grammar has their commands.
+func (s *study) inOrder() []fact {
+	var all []fact
+	for _, rule := range modelfile.Grammar() {
+		all = append(all, s.facts[rule.Command]...)
+	}
+	return all
+}
+
+// fileSource says that a fact is from a file, and how many others.
+func fileSource(paths []string) string {
+	switch n := len(paths); n {
+	case 0:
 		return ""
+	case 1:
+		return "from " + paths[0]
+	default:
+		return "from " + paths[0] + " and " + more(n-1)
 	}
-	return name
 }
 
-// modelName undoes what download tools do to the name of a model. Hugging Face's
-// cache has it in models--org--name/snapshots/revision, and ModelScope writes
-// three underscores for a dot.
-func modelName(abs string) string {
-	parts := strings.Split(abs, "/")
-	name := parts[len(parts)-1]
-	if n := len(parts); n >= 3 && parts[n-2] == "snapshots" && strings.HasPrefix(parts[n-3], "models--") {
-		name = parts[n-3]
-	}
-	if repo, ok := strings.CutPrefix(name, "models--"); ok {
-		name = repo
-		if _, model, ok := strings.Cut(repo, "--"); ok {
-			name = model
-		}
-	}
-	return strings.ReplaceAll(name, "___", ".")
-}
-
-// formatOf is the format that most bytes of the weights are in.
-func formatOf(files []file, given string, n *notes) string {
-	sizes := make(map[string]int64)
-	for _, f := range files {
-		if f.kind == modelpack.Model && f.format != "" {
-			sizes[f.format] += f.size
-		}
-	}
-	formats := slices.SortedFunc(maps.Keys(sizes), func(a, b string) int {
-		return cmp.Or(cmp.Compare(sizes[b], sizes[a]), cmp.Compare(a, b))
-	})
-	if len(formats) == 0 {
-		return ""
-	}
-	if len(formats) > 1 && given == "" {
-		n.add("took %s for FORMAT, as most bytes of the weights are in it; there is %s too",
-			formats[0], strings.Join(formats[1:], ", "))
-	}
-	return formats[0]
-}
-
-// plainWord lets words through that can be a name in some config.json, and drops
-// prose and noise.
-func plainWord(word string) (string, error) {
-	const most = 64
-	odd := func(r rune) bool {
-		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-		return !letter && !('0' <= r && r <= '9') && !strings.ContainsRune("._-", r)
-	}
-	if len(word) > most || strings.ContainsFunc(word, odd) {
-		return "", fmt.Errorf("%.40q is not a plain word", word)
-	}
-	return word, nil
+// sortedBy sorts by a key and, where it is the same, keeps the order.
+func sortedBy[T any, K cmp.Ordered](list []T, key func(T) K) []T {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b T) int { return cmp.Compare(key(a), key(b)) })
+	return list
 }

@@ -1,6 +1,7 @@
 package generate_test
 
 import (
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"maps"
@@ -32,7 +33,9 @@ var update = flag.Bool("update", false, "write what is generated for testdata/mo
 //	PATH @st DTYPE NAME:2x3 ...     safetensors with these
 //	PATH @shards N FIRST FAMILY     N safetensors, counted from FIRST, with an index beside them
 //	PATH @torch SIZE                what torch.save writes; also @pickle, @hdf5, @onnx, @openvino
-//	PATH @gguf SIZE TYPE FILETYPE   Llama 3.1 8B as GGUF, its tensors of one type
+//	PATH @gguf TYPE FILETYPE        Llama 3.1 8B as GGUF, its tensors of one type
+//	PATH @gguf TYPE FILETYPE NO OF  one of the parts that this is split into
+//	PATH @modelscope ID             what ModelScope's tools write into .mdl
 //
 // Files that the archive has are not in the listing. go test -run Models -update
 // writes Modelfile and notes.
@@ -152,7 +155,10 @@ func makeFile(t *testing.T, name, maker string, args []string) *weightstest.File
 	case "@st":
 		return weightstest.Safetensors(map[string]string{"format": "pt"}, tensorsOf(t, args)...)
 	case "@gguf":
-		return ggufFile(t, size, args[1], args[2])
+		return ggufFile(t, args[0], args[1], args[2:])
+	case "@modelscope":
+		return weightstest.NewFile(fmt.Appendf(nil, "\x80\x04\x95%s}\x94\x8c\x02id\x94\x8c%c%s\x94s.",
+			binary.LittleEndian.AppendUint64(nil, uint64(len(args[0])+12)), len(args[0]), args[0]))
 	case "@torch":
 		return weightstest.Torch("archive", size)
 	case "@onnx":
@@ -251,19 +257,44 @@ func varint(b []byte, n int64) []byte {
 	return append(b, byte(n))
 }
 
-// ggufFile is Llama 3.1 8B with tensors of one type, except for the output layer.
-func ggufFile(t *testing.T, size int64, dtype, fileType string) *weightstest.File {
+// ggufFile is Llama 3.1 8B with tensors of one type, or a part of it: which one,
+// from 0, and of how many.
+func ggufFile(t *testing.T, dtype, fileType string, part []string) *weightstest.File {
 	t.Helper()
-	number, err := strconv.ParseUint(fileType, 10, 32)
-	if err != nil {
-		t.Fatalf("listing: %q is no type of file", fileType)
+	numbers := []int{0, 1}
+	for i, s := range slices.Concat([]string{fileType}, part) {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("listing: %q is no number", s)
+		}
+		if i > 0 {
+			numbers[i-1] = n
+		}
 	}
+	number, _ := strconv.ParseUint(fileType, 10, 32)
+	no, of := numbers[0], numbers[1]
 	pairs := weightstest.Pairs(
 		"general.architecture", "llama", "general.type", "model", "general.name", "Meta Llama 3.1 8B Instruct", "general.finetune", "Instruct",
 		"general.basename", "Meta-Llama-3.1", "general.size_label", "8B", "general.license", "llama3.1", "general.languages", []string{"en", "de", "fr"},
 		"llama.block_count", uint32(32), "llama.context_length", uint32(131072), "llama.embedding_length", uint32(4096),
 		"general.file_type", uint32(number), "general.quantization_version", uint32(2), "tokenizer.ggml.model", "gpt2")
-	tensors := []weightstest.Tensor{weightstest.T("token_embd.weight", dtype, 128256, 4096), weightstest.T("output.weight", "Q6_K", 128256, 4096), weightstest.T("output_norm.weight", "F32", 4096)}
+	tensors := ggufTensors(dtype)
+	if of > 1 {
+		if no > 0 {
+			pairs = nil // the first part has them
+		}
+		pairs = append(pairs, weightstest.Pairs("split.no", uint32(no), "split.count", uint32(of), "split.tensors.count", int32(len(tensors)))...)
+		tensors = families.Shards(tensors, of)[no]
+	}
+	return weightstest.GGUF(weightstest.GGUFVersion{}, pairs, tensors...)
+}
+
+func ggufTensors(dtype string) []weightstest.Tensor {
+	output := "Q6_K"
+	if dtype == "F32" || dtype == "Q8_0" {
+		output = dtype
+	}
+	tensors := []weightstest.Tensor{weightstest.T("token_embd.weight", dtype, 128256, 4096), weightstest.T("output.weight", output, 128256, 4096), weightstest.T("output_norm.weight", "F32", 4096)}
 	for i := range 32 {
 		in := fmt.Sprintf("blk.%d.", i)
 		tensors = append(tensors,
@@ -273,7 +304,5 @@ func ggufFile(t *testing.T, size int64, dtype, fileType string) *weightstest.Fil
 			weightstest.T(in+"ffn_gate.weight", dtype, 14336, 4096), weightstest.T(in+"ffn_up.weight", dtype, 14336, 4096),
 			weightstest.T(in+"ffn_down.weight", dtype, 4096, 14336))
 	}
-	f := weightstest.GGUF(weightstest.GGUFVersion{}, pairs, tensors...)
-	f.Truncate(max(size, f.Size()))
-	return f
+	return tensors
 }

@@ -5,7 +5,9 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -52,11 +54,21 @@ func addFacts(out *modelfile.File, facts []fact) {
 	for _, f := range facts {
 		var comments []string
 		if f.source != "" && f.source != last {
-			comments = append(comments, f.source)
+			comments = append(comments, oneLine(f.source))
 		}
 		last = f.source
 		out.Add(f.command, f.value, comments...)
 	}
+}
+
+// oneLine is a comment that names of files are in, with escapes for the characters
+// that would make it another one.
+func oneLine(comment string) string {
+	if !strings.ContainsFunc(comment, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return comment
+	}
+	quoted := strconv.Quote(comment)
+	return quoted[1 : len(quoted)-1]
 }
 
 // forModctl leaves out the facts that modctl has no command for.

@@ -26,6 +26,7 @@ type found struct {
 	asked            []string            // secrets that --include takes
 	seen             []string            // every name that is no directory's, whatever became of it, sorted
 	closed           []string            // directories that were not entered
+	links            []string            // of the files, those that are links
 	ignore           ignoreRules
 	exclude, include *globs
 }
@@ -182,6 +183,9 @@ func (w *found) visitFile(fsys fs.FS, p string, d fs.DirEntry) error {
 		return err
 	case info.Mode().IsRegular():
 		w.take(entry{p, info.Size()})
+		if link {
+			w.links = append(w.links, p)
+		}
 	case info.IsDir():
 		w.leave(p, "a link to a directory")
 	default:

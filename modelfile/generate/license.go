@@ -1,0 +1,145 @@
+package generate
+
+import (
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/licensecheck"
+
+	"github.com/tareml/tare/modelfile"
+)
+
+// spdxIDs are identifiers of SPDX that model cards name in lower case.
+const spdxIDs = "AFL-3.0 Apache-2.0 Artistic-2.0 BSL-1.0 BSD-2-Clause BSD-3-Clause BSD-3-Clause-Clear C-UDA-1.0 CC0-1.0 CC-BY-2.0 CC-BY-2.5 " +
+	"CC-BY-3.0 CC-BY-4.0 CC-BY-SA-3.0 CC-BY-SA-4.0 CC-BY-NC-2.0 CC-BY-NC-3.0 CC-BY-NC-4.0 CC-BY-ND-4.0 CC-BY-NC-ND-3.0 CC-BY-NC-ND-4.0 " +
+	"CC-BY-NC-SA-2.0 CC-BY-NC-SA-3.0 CC-BY-NC-SA-4.0 CDLA-Sharing-1.0 CDLA-Permissive-1.0 CDLA-Permissive-2.0 ECL-2.0 EPL-1.0 EPL-2.0 " +
+	"EUPL-1.1 EUPL-1.2 ISC LPPL-1.3c MIT MIT-0 MPL-2.0 MS-PL NCSA OFL-1.1 OSL-3.0 PDDL-1.0 PostgreSQL Unlicense WTFPL Zlib etalab-2.0 0BSD " +
+	"AGPL-3.0-only AGPL-3.0-or-later GPL-2.0-only GPL-2.0-or-later GPL-3.0-only GPL-3.0-or-later LGPL-2.1-only LGPL-2.1-or-later " +
+	"LGPL-3.0-only LGPL-3.0-or-later ODbL-1.0 ODC-By-1.0 MulanPSL-2.0 BlueOak-1.0.0"
+
+// otherLicenses are what cards and licensecheck call licences of SPDX otherwise.
+// The GNU ones without a word on later versions mean, to SPDX, that version only.
+var otherLicenses = map[string]string{
+	"c-uda": "C-UDA-1.0", "lgpl-lr": "LGPLLR", "odc-by": "ODC-By-1.0", "odbl": "ODbL-1.0", "pddl": "PDDL-1.0", "apache 2.0": "Apache-2.0",
+	"apache2.0": "Apache-2.0", "apache-2": "Apache-2.0", "apache license 2.0": "Apache-2.0", "mit license": "MIT",
+	"agpl-3.0": "AGPL-3.0-only", "gpl-2.0": "GPL-2.0-only", "gpl-3.0": "GPL-3.0-only", "lgpl-2.1": "LGPL-2.1-only", "lgpl-3.0": "LGPL-3.0-only",
+	"cc0": "CC0-1.0",
+}
+
+// vagueLicenses say nothing that a licence could be told by.
+var vagueLicenses = []string{"", "unknown", "other", "none", "cc", "bsd", "gpl", "lgpl", "custom", "proprietary", "license", "gfdl"}
+
+var licenseWord = regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]{0,63}$`)
+
+// licenseID is the SPDX identifier of a licence as model cards write it: license,
+// and license_name where that is "other". Licences that SPDX has not got become
+// LicenseRef-name. It is empty if the card does not tell.
+func licenseID(id, name string) string {
+	id, name = strings.ToLower(strings.TrimSpace(id)), strings.ToLower(strings.TrimSpace(name))
+	if slices.Contains(vagueLicenses, id) {
+		id = name
+	}
+	if slices.Contains(vagueLicenses, id) {
+		return ""
+	}
+	if other := otherLicenses[id]; other != "" {
+		return other
+	}
+	for known := range strings.FieldsSeq(spdxIDs) {
+		if strings.ToLower(known) == id {
+			return known
+		}
+	}
+	if word := strings.ReplaceAll(id, " ", "-"); licenseWord.MatchString(word) {
+		return "LicenseRef-" + strings.ReplaceAll(word, "+", "plus")
+	}
+	return ""
+}
+
+// sayLicense takes the card's word for the licence, else the text of the licence.
+func (s *study) sayLicense(c card) {
+	var ids []string
+	for _, id := range c.meta["license"] {
+		ids = append(ids, licenseID(id, c.meta.first("license_name")))
+	}
+	s.say(modelfile.License, "from "+c.file, ids...)
+	var texts []file
+	for _, f := range s.files {
+		if isLicense(f.path) {
+			texts = append(texts, f)
+		}
+	}
+	if texts == nil {
+		return
+	}
+	scanner, err := licensecheck.NewScanner(knownTexts())
+	if err != nil {
+		s.notes.add("the texts of licences were not read: %v", err)
+		return
+	}
+	for _, f := range texts {
+		s.sayLicenseText(scanner, f.path)
+	}
+}
+
+// sayLicenseText states the licence whose text is in a file, or notes that it is
+// another one than was said.
+func (s *study) sayLicenseText(scanner *licensecheck.Scanner, file string) {
+	id, err := licenseIn(s.fsys, scanner, file)
+	if err != nil {
+		s.notes.add("the licence was not read: %q: %v", file, err)
+	}
+	said := s.facts[modelfile.License]
+	if id != "" && said != nil && !slices.Contains(s.values(modelfile.License), id) {
+		s.notes.add("LICENSE is %s %s, and %q has the text of %s", said[0].value, said[0].source, file, id)
+	}
+	s.say(modelfile.License, "from the text of "+file, id)
+}
+
+var licenseNames = regexp.MustCompile(`(?i)^(licen[cs]e|copying|model[-_]licen[cs]e|licen[cs]e[-_]model)(\.(md|txt|rst))?$`)
+
+// isLicense knows the files that hold the licence of the whole. Those of code and
+// of third parties are called otherwise.
+func isLicense(file string) bool { return folder(file) == "" && licenseNames.MatchString(file) }
+
+// leastCoverage is how much of a text must be that of a licence, in percent.
+const leastCoverage = 75
+
+// communityLicense is the title of the licences of Llama.
+var communityLicense = regexp.MustCompile(`(?i)^\s*(?:meta )?llama (\d+(?:\.\d+)?) community license agreement\b`)
+
+// scanned are the licences that are told by their text, as licensecheck calls
+// them: all it knows would take seconds to make ready.
+const scanned = "0BSD AFL-3.0 AGPL-3.0 Apache-2.0 Artistic-2.0 BSD-2-Clause BSD-3-Clause BSL-1.0 CC-BY-3.0 CC-BY-4.0 CC-BY-NC-4.0 " +
+	"CC-BY-NC-ND-4.0 CC-BY-NC-SA-4.0 CC-BY-SA-3.0 CC-BY-SA-4.0 CC0-1.0 CDLA-Permissive-1.0 CDLA-Sharing-1.0 ECL-2.0 EPL-2.0 EUPL-1.2 " +
+	"GPL-2.0 GPL-3.0 ISC LGPL-2.1 LGPL-3.0 MIT MPL-2.0 MulanPSL-2.0 NCSA ODC-By-1.0 ODbL-1.0 OFL-1.1 OSL-3.0 PDDL-1.0 Unlicense WTFPL Zlib"
+
+func knownTexts() []licensecheck.License {
+	wanted := strings.Fields(scanned)
+	return slices.DeleteFunc(licensecheck.BuiltinLicenses(), func(l licensecheck.License) bool {
+		return l.URL != "" || !slices.Contains(wanted, l.ID)
+	})
+}
+
+// licenseIn tells a licence by its text; empty if it is none that is known.
+func licenseIn(fsys fs.FS, scanner *licensecheck.Scanner, file string) (string, error) {
+	text, err := readBounded(fsys, file, maxText)
+	if err != nil {
+		return "", err
+	}
+	if m := communityLicense.FindSubmatch(text[:min(len(text), 1<<10)]); m != nil {
+		return "LicenseRef-llama" + string(m[1]), nil
+	}
+	const most = 256 << 10 // the longest licences have 50 KiB
+	found := scanner.Scan(text[:min(len(text), most)])
+	if found.Percent < leastCoverage || len(found.Match) == 0 {
+		return "", nil
+	}
+	first := found.Match[0].ID
+	if slices.ContainsFunc(found.Match, func(m licensecheck.Match) bool { return m.ID != first }) {
+		return "", nil
+	}
+	return licenseID(first, ""), nil
+}

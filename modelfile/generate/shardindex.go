@@ -1,0 +1,135 @@
+package generate
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/tareml/tare/weights"
+)
+
+// shardIndex is the table of the shards of a model, and which files it is about.
+type shardIndex struct {
+	file    string // its path
+	stem    string // of the shards that belong to it
+	ext     string
+	variant string
+	table   *weights.Index
+}
+
+// indexPattern knows model.safetensors.index.json and, for a variant,
+// model.safetensors.index.fp16.json.
+var indexPattern = regexp.MustCompile(`^([^.]+)(\.[a-z]+)\.index(?:\.([a-z0-9_]+))?\.json$`)
+
+// readIndex reads a file that is named like an index; false if there is none in it.
+func (s *study) readIndex(file string) (shardIndex, bool) {
+	m := indexPattern.FindStringSubmatch(path.Base(file))
+	if m == nil {
+		return shardIndex{}, false
+	}
+	x := shardIndex{file: file, stem: m[1], ext: m[2], variant: m[3]}
+	err := s.header(file, func(r io.ReaderAt, size int64) (err error) {
+		x.table, err = weights.ReadIndex(r, size)
+		return err
+	})
+	if err != nil {
+		s.warnings.add("the shards were not checked: %q: %v", file, err)
+		return shardIndex{}, false
+	}
+	return x, len(x.table.Shards) > 0
+}
+
+// header opens a file for one of the readers of headers.
+func (s *study) header(name string, read func(io.ReaderAt, int64) error) error {
+	f, err := s.fsys.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	r, ok := f.(io.ReaderAt)
+	if !ok {
+		return fmt.Errorf("it cannot be read at any place")
+	}
+	return read(r, info.Size())
+}
+
+// shards are the paths of the files that the index names.
+func (x shardIndex) shards() map[string]bool {
+	all := make(map[string]bool)
+	for name := range x.table.Shards {
+		all[path.Join(folder(x.file), name)] = true
+	}
+	return all
+}
+
+// checkIndexes reads each index and compares it with the shards that are there.
+func (s *study) checkIndexes() {
+	for _, f := range s.files {
+		if x, ok := s.readIndex(f.path); ok {
+			s.indexes[f.path] = x
+			s.checkShards(x)
+		}
+	}
+	for _, set := range setsOf(s.weightFiles("safetensors", "pt", "gguf")) {
+		if !set.complete() && !s.indexed(set) {
+			n, first := set.missing()
+			s.warnings.add("%s of %d missing beside %q, number %d first", plural(n, "shard"), set.of, set.files[0].path, first)
+		}
+	}
+}
+
+// indexed says whether the shards have an index, which knows better.
+func (s *study) indexed(set set) bool {
+	first := set.files[0].path
+	_, ok := s.indexes[indexPath(folder(first), set.stem, path.Ext(first), set.variant)]
+	return ok
+}
+
+func indexPath(dir, stem, ext, variant string) string {
+	if variant != "" {
+		variant = "." + variant
+	}
+	return path.Join(dir, stem+ext+".index"+variant+".json")
+}
+
+func (s *study) checkShards(x shardIndex) {
+	var missing, surplus []string
+	named := x.shards()
+	for _, shard := range slices.Sorted(maps.Keys(named)) {
+		if !s.paths[shard] {
+			missing = append(missing, shard)
+		}
+	}
+	switch {
+	case len(missing) == len(named):
+		s.warnings.add("none of the %s that %q names is here", plural(len(named), "shard"), x.file)
+		return
+	case missing != nil:
+		s.warnings.add("missing: %s that %q names: %s", plural(len(missing), "shard"), x.file, some(missing))
+	}
+	for _, f := range s.files {
+		if x.claims(f) && !named[f.path] {
+			surplus = append(surplus, f.path)
+		}
+	}
+	if surplus != nil {
+		s.warnings.add("%s that %q does not name: %s", plural(len(surplus), "surplus shard"), x.file, some(surplus))
+	}
+}
+
+// claims says whether a file is named like the shards of the index.
+func (x shardIndex) claims(f file) bool {
+	if folder(f.path) != folder(x.file) || path.Ext(f.path) != x.ext || !strings.HasPrefix(path.Base(f.path), x.stem) {
+		return false
+	}
+	sh := parseShard(f)
+	return sh.stem == x.stem && sh.variant == x.variant
+}

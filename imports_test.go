@@ -40,6 +40,7 @@ var onlyIn = map[string]string{
 	"oras.land/oras-go/v2":              "registry",
 	"github.com/BurntSushi/toml":        "registry",
 	"github.com/google/licensecheck":    "modelfile/generate",
+	"go.yaml.in/yaml/v3":                "modelfile/generate",
 	"github.com/aws":                    "registry/ecr",
 	"github.com/awslabs":                "registry/ecr",
 }

@@ -139,6 +139,7 @@ func TestFormat(t *testing.T) {
 		"table":                     "table\n",
 		"{{.Size}} {{.Inner.Name}}": "1099511627776 <a>\n2 \n",
 		"{{json .Inner}}":           "{\"Name\":\"\\u003ca\\u003e\"}\n{\"Name\":\"\"}\n",
+		"{{if gt .Size 2}}{{printf \"%d\" .Size}}{{end}}": "1099511627776\n\n",
 	} {
 		f := formatFlag{format}
 		if err := f.check(v); err != nil {
@@ -151,10 +152,26 @@ func TestFormat(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", format, out.String(), err, want)
 		}
 	}
-	for _, bad := range []string{"xml", "{{", "{{.Nope}}", "{{.Inner.Nope}}"} {
+	for _, bad := range []string{"xml", "{{", "{{.Nope}}", "{{.Inner.Nope}}", "{{.Size.Nope}}", "{{html .Size}}"} {
 		f := formatFlag{bad}
 		if err := f.check(v); exitCode(err) != exitUsage {
 			t.Errorf("%s: %v, want wrong usage", bad, err)
+		}
+	}
+	for _, later := range []string{"{{(index .Names 2).Nope}}", "{{.Missing.Nope}}"} {
+		f := formatFlag{later}
+		if err := f.check(map[string]any{"Names": []string{"x"}, "Missing": nil}); err != nil {
+			t.Errorf("%s: %v, which the sample does not show", later, err)
+		}
+	}
+}
+
+func TestVersionFlag(t *testing.T) {
+	for _, flag := range []string{"--version", "-v"} {
+		var stdout, stderr bytes.Buffer
+		code := Main(t.Context(), []string{flag}, nil, &stdout, &stderr)
+		if want := "tare " + currentVersion() + "\n"; code != exitOK || stdout.String() != want || stderr.Len() != 0 {
+			t.Errorf("%s: %d, stdout %q, stderr %q, want %q", flag, code, stdout.String(), stderr.String(), want)
 		}
 	}
 }
@@ -162,7 +179,7 @@ func TestFormat(t *testing.T) {
 // TestUnwrittenResultIsAnError: exit 0 means that somebody could read it.
 func TestUnwrittenResultIsAnError(t *testing.T) {
 	t.Setenv("TARE_STORE", t.TempDir())
-	for _, args := range [][]string{{"version"}, {"ls"}, {"ls", "--format", "json"}, {"version", "--format", "{{.Version}}"}} {
+	for _, args := range [][]string{{"version"}, {"--version"}, {"ls"}, {"ls", "--format", "json"}, {"version", "--format", "{{.Version}}"}} {
 		if code := Main(context.Background(), args, nil, fullDisk{}, io.Discard); code != exitFailed {
 			t.Errorf("%v: exit code %d", args, code)
 		}

@@ -9,12 +9,13 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"text/template"
 	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/tareml/tare/cmd/template"
 )
 
 // formatFlag is the --format of commands that print a result.
@@ -94,10 +95,11 @@ func (f *formatFlag) execute(w io.Writer, v any) error {
 		items = []any{view}
 	}
 	for _, item := range items {
-		if err := t.Execute(w, item); err != nil {
+		line, err := t.Execute(item)
+		if err != nil {
 			return withHint(fmt.Errorf("--format: %w", err), "--format json shows the names that a template can use")
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintln(w, line)
 	}
 	return nil
 }
@@ -117,7 +119,7 @@ func (f *formatFlag) template() (*template.Template, error) {
 	if !strings.Contains(f.value, "{{") {
 		return nil, fmt.Errorf("--format %q: neither table, json nor a template", f.value)
 	}
-	t, err := template.New("format").Option("missingkey=error").Funcs(template.FuncMap{"json": toJSON}).Parse(f.value)
+	t, err := template.Parse(f.value)
 	if err != nil {
 		return nil, fmt.Errorf("--format: %w", err)
 	}
@@ -134,15 +136,11 @@ func (f *formatFlag) check(sample any) error {
 	if _, err := f.template(); err != nil {
 		return usage(err)
 	}
-	if err := f.execute(io.Discard, sample); sample != nil && err != nil && strings.Contains(err.Error(), "map has no entry") {
+	err := f.execute(io.Discard, sample)
+	if _, ok := errors.AsType[*template.NoFieldError](err); ok && sample != nil {
 		return usage(err)
 	}
 	return nil
-}
-
-func toJSON(v any) (string, error) {
-	data, err := json.Marshal(v)
-	return string(data), err
 }
 
 // say writes a line that is a command's result.

@@ -93,9 +93,9 @@ func (a *app) explainWait(text string) {
 }
 
 func (a *app) newRootCommand() *cobra.Command {
+	var showVersion bool
 	root := &cobra.Command{
 		Use:           "tare",
-		Version:       currentVersion(),
 		Short:         "Package AI models as OCI artifacts and move them around",
 		Long:          longHelp,
 		SilenceErrors: true,
@@ -104,12 +104,19 @@ func (a *app) newRootCommand() *cobra.Command {
 			_, err := progress.ParseMode(a.progress)
 			return err
 		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if showVersion {
+				return say(cmd, "tare %s", currentVersion())
+			}
+			return cmd.Help()
+		},
 	}
+	// cobra's own flag would need a template, and text/template makes the binary 3 MB larger.
+	root.Flags().BoolVarP(&showVersion, "version", "v", false, "version for tare")
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.storeDir, "store", "", "the local store (default $TARE_STORE,\nelse ~/.tare/store)")
 	flags.StringVar(&a.progress, "progress", string(progress.Auto), "auto, bar, plain, json or none")
 	root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(progress.Modes(), cobra.ShellCompDirectiveNoFileComp))
-	root.SetVersionTemplate("tare {{.Version}}\n")
 	root.AddCommand(
 		a.newModelfileCommand(),
 		a.newBuildCommand(),

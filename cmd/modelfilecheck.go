@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -149,27 +150,32 @@ func newFinding(severity string, err error) finding {
 }
 
 // appendUntaken adds the files that belong to a model by their names, and that no
-// entry takes. Copies of the weights in other formats are missed only if some of
-// them are taken.
+// entry takes, and those that an entry takes and should not. Copies of the weights in
+// other formats are missed only if some of them are taken.
 func appendUntaken(found []finding, file, dir string, files []build.File) ([]finding, error) {
 	taken := make(map[string]bool, len(files))
 	for _, f := range files {
 		taken[f.Path] = true
 	}
-	all, copies, err := generate.Files(dir, generate.Options{})
+	there, err := generate.Files(dir, generate.Options{})
 	if err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(copies, func(name string) bool { return taken[name] }) {
-		all = append(all, copies...)
-		slices.Sort(all)
+	warn := func(format, name string) {
+		found = append(found, finding{Severity: severityWarning, File: file, Message: fmt.Sprintf(format, name)})
+	}
+	for _, f := range files {
+		if slices.ContainsFunc(there.Secrets, func(s string) bool { return f.Path == s || strings.HasPrefix(f.Path, s+"/") }) {
+			warn("%q looks secret, and an entry takes it", f.Path)
+		}
+	}
+	all := there.Files
+	if slices.ContainsFunc(there.Copies, func(name string) bool { return taken[name] }) {
+		all = slices.Sorted(slices.Values(slices.Concat(all, there.Copies)))
 	}
 	for _, name := range all {
 		if !taken[name] && !sameFile(filepath.Join(dir, filepath.FromSlash(name)), file) {
-			found = append(found, finding{
-				Severity: severityWarning, File: file,
-				Message: fmt.Sprintf("%q is taken by no entry", name),
-			})
+			warn("%q is taken by no entry", name)
 		}
 	}
 	return found, nil

@@ -1,6 +1,8 @@
 package modelfile_test
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -56,5 +58,30 @@ func TestParseReturnsWhatItCouldRead(t *testing.T) {
 	f, err := modelfile.Parse("Modelfile", strings.NewReader("NAME x\nNAEM y\nMODEL a.bin\n"))
 	if err == nil || f == nil || f.Value(modelfile.Name) != "x" || len(f.Patterns()) != 1 {
 		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// TestEveryCommandIsDocumented holds the page for people to the grammar.
+func TestEveryCommandIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/modelfile.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, known := "", map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		if strings.HasPrefix(line, "|") || strings.HasPrefix(line, "`CONFIG`") {
+			rows += line
+		}
+	}
+	for _, rule := range modelfile.Grammar() {
+		known[rule.Command] = true
+		if !strings.Contains(rows, "`"+rule.Command+"`") {
+			t.Errorf("%s is not in docs/modelfile.md", rule.Command)
+		}
+	}
+	for _, m := range regexp.MustCompile("`([A-Z]{3,})`").FindAllStringSubmatch(rows, -1) {
+		if !known[m[1]] && m[1] != "DIR" && m[1] != "FILE" {
+			t.Errorf("docs/modelfile.md has a command %s", m[1])
+		}
 	}
 }

@@ -75,7 +75,7 @@ func Generate(dir string, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.checkPointers(), s.checkUnfinished()); err != nil {
+	if err := errors.Join(s.checkNames(), s.checkPointers(), s.checkUnfinished()); err != nil {
 		return nil, err
 	}
 	dup := duplicates(s.files)
@@ -94,25 +94,38 @@ func Generate(dir string, opts Options) (*Result, error) {
 	facts := describe(s.fsys, dir, withoutStrayTexts(dup.once(s.files), stray), opts, &said, &warned)
 	if opts.Modctl {
 		facts = forModctl(facts)
+		if odd := notForModctl(s.files); len(odd) > 0 {
+			warned.add("modctl cannot read names with blanks or quotes in them: %s", some(odd))
+		}
 	}
 	result := &Result{File: new(modelfile.File), Notes: said, Warnings: warned, Counts: count(s.files)}
 	addFacts(result.File, facts)
 	all := listing{names: s.found.seen, closed: s.found.closed}
 	for _, kind := range modelpack.Kinds() {
-		addFiles(result.File, kind, s.files, all)
+		addFiles(result.File, kind, s.files, all, opts.Modctl)
 	}
 	return result, nil
 }
 
-// Files lists the files in dir that belong to a model, by path. Those that
-// DedupeFormats leaves out are listed apart, whether it is given or not.
-func Files(dir string, opts Options) (files, copies []string, err error) {
+// Listing is what is in a directory, by path.
+type Listing struct {
+	Files   []string // that belong to a model
+	Copies  []string // of its weights, those that DedupeFormats leaves out
+	Secrets []string // that belong nowhere; directories are among them
+}
+
+// Files lists what is in dir.
+func Files(dir string, opts Options) (*Listing, error) {
 	s, err := survey(dir, opts)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	dup := duplicates(s.files)
-	return pathsOf(dup.without(s.files)), slices.Sorted(maps.Keys(dup.paths)), nil
+	return &Listing{
+		Files:   pathsOf(dup.without(s.files)),
+		Copies:  slices.Sorted(maps.Keys(dup.paths)),
+		Secrets: s.found.secrets,
+	}, nil
 }
 
 // surveyed is a directory of which is known what its files are.
@@ -174,6 +187,16 @@ func (s *surveyed) warnings() []string {
 		said.add("could not read %s: took %s for what the name says", some(s.unreadable), plural(len(s.unreadable), "file"))
 	}
 	return said
+}
+
+// checkNames refuses what an artifact cannot hold: a build would, too.
+func (s *surveyed) checkNames() error {
+	for _, f := range s.files {
+		if err := modelpack.CheckPath(f.path); err != nil {
+			return &failure{msg: err.Error() + ", which an artifact cannot hold", hint: "rename it, or leave it out with --exclude"}
+		}
+	}
+	return nil
 }
 
 // checkPointers refuses what Git LFS has in the place of files.

@@ -289,8 +289,8 @@ func TestUnfinishedFiles(t *testing.T) {
 			if got := paths(result.File); got != "b.gguf" {
 				t.Errorf("without them: got %s", got)
 			}
-			if files, copies, err := generate.Files(dir, generate.Options{}); err != nil || len(files)+len(copies) != 3 {
-				t.Errorf("Files: got %q, %v", files, err)
+			if l, err := generate.Files(dir, generate.Options{}); err != nil || len(l.Files)+len(l.Copies) != 3 {
+				t.Errorf("Files: got %+v, %v", l, err)
 			}
 		})
 	}
@@ -316,6 +316,19 @@ func TestModctl(t *testing.T) {
 	}
 	if f.Value(modelfile.Family) != "a" || f.Value(modelfile.Precision) != "int8" {
 		t.Errorf("got\n%s", f.Format())
+	}
+}
+
+func TestModctlReadsIt(t *testing.T) {
+	dir := tree(t, "m", named("m.gguf", "pkg/a.py", "pkg/b.py", "pkg/deep/c.py", "pkg/deep/d.py", "my model.gguf"))
+	result := run(t, dir, generate.Options{Modctl: true})
+	for _, p := range result.File.Patterns() {
+		if strings.Contains(p.Glob, "**") {
+			t.Errorf("%s is no glob for modctl", p.Glob)
+		}
+	}
+	if want := `modctl cannot read names with blanks or quotes in them: "my model.gguf"`; !slices.Contains(result.Warnings, want) {
+		t.Errorf("warnings %q, want %q", result.Warnings, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package generate
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"path"
 	"regexp"
@@ -151,16 +152,16 @@ func (s *study) sayCard(c card, l layout) {
 // relations are how a model was made from its base.
 var relations = map[string]string{"quantized": "quantised from", "finetune": "fine-tuned from", "merge": "merged from", "adapter": "adapter for"}
 
-// relation says what the model was made from, if the card says how.
+// relation says what the model was made from, and how if the card says so.
 func relation(meta front) string {
-	verb := relations[meta.first("base_model_relation")]
+	verb := cmp.Or(relations[meta.first("base_model_relation")], "based on")
 	var bases []string
 	for _, base := range meta["base_model"] {
 		if repo, ok := repoID(base); ok {
 			bases = append(bases, repo)
 		}
 	}
-	if verb == "" || len(bases) == 0 || len(bases) > 3 {
+	if len(bases) == 0 || len(bases) > 3 {
 		return ""
 	}
 	return verb + " " + strings.Join(bases, " and ")

@@ -131,7 +131,7 @@ func TestRelation(t *testing.T) {
 	}{
 		{front{"base_model": {"Qwen/Qwen3-8B"}, "base_model_relation": {"quantized"}}, "quantised from Qwen/Qwen3-8B"},
 		{front{"base_model": {"https://huggingface.co/a/b", "c/d"}, "base_model_relation": {"merge"}}, "merged from a/b and c/d"},
-		{front{"base_model": {"Qwen/Qwen3-8B"}}, ""},
+		{front{"base_model": {"Qwen/Qwen3-8B"}}, "based on Qwen/Qwen3-8B"},
 		{front{"base_model": {"/home/me/model"}, "base_model_relation": {"finetune"}}, ""},
 	} {
 		if got := relation(tt.meta); got != tt.want {

@@ -11,7 +11,8 @@ import (
 const secretNames = ".env .env.* .netrc _netrc .npmrc .yarnrc.yml .pypirc .git-credentials .dockercfg .htpasswd .pgpass .my.cnf " +
 	"id_rsa id_dsa id_ecdsa id_ecdsa_sk id_ed25519 id_ed25519_sk *.ppk *.kdbx *.jks *.keystore *.p12 *.pfx " +
 	"credentials credentials.json credentials.y*ml *.credentials client_secret*.json application_default_credentials.json " +
-	"kubeconfig kubeconfig.* *.kubeconfig secrets.json secrets.y*ml secrets.toml secrets.env"
+	"kubeconfig kubeconfig.* *.kubeconfig secrets.json secrets.y*ml secrets.toml *.env *_credentials " +
+	"id_rsa.bak id_rsa.old id_rsa_* id_ed25519.bak id_ed25519.old id_ed25519_*"
 
 // secretDirs are the names of directories that are for nobody else.
 const secretDirs = ".ssh .aws .azure .gcloud .kube .docker .gnupg"
@@ -19,7 +20,8 @@ const secretDirs = ".ssh .aws .azure .gcloud .kube .docker .gnupg"
 // tokenNames are the names of files that hold a token if they are small.
 // tokens.txt is a vocabulary.
 const tokenNames = "hf_token hf_token.* hf-token* huggingface_token* hftoken* token token.txt *_token.txt *-token.txt *_token *.token " +
-	"*api_key *api_key.txt *api-key.txt *apikey.txt secret.txt *_secret.txt password.txt passwords.txt"
+	"*api_key *api_key.txt *api-key.txt *apikey.txt secret.txt *_secret.txt *_secrets.txt password.txt passwords.txt " +
+	"access_token* *access_tokens.txt *github_token* *gitlab_token*"
 
 // maxToken is the size that such a file has at most, in bytes.
 const maxToken = 4 << 10
@@ -54,8 +56,10 @@ var bareToken = regexp.MustCompile(`^(hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{
 
 // isSecretText says whether text is secret whatever the name of its file.
 func isSecretText(head []byte) bool {
-	text := strings.TrimSpace(string(head))
+	text := strings.TrimSpace(strings.TrimPrefix(string(head), "\uFEFF"))
 	switch {
+	case strings.HasPrefix(text, "Bag Attributes"): // as openssl writes them in front of a key
+		return strings.Contains(text, "PRIVATE KEY-----")
 	case strings.HasPrefix(text, "-----BEGIN "):
 		first, _, _ := strings.Cut(text, "\n")
 		return strings.Contains(first, "PRIVATE KEY")

@@ -9,13 +9,18 @@ import (
 
 const privateKey = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n"
 
+// longKey has as many lines as a short vocabulary.
+var longKey = "-----BEGIN PRIVATE KEY-----\n" + strings.Repeat(strings.Repeat("Ab3", 21)+"x\n", 50) + "-----END PRIVATE KEY-----\n"
+
 func TestSecrets(t *testing.T) {
 	secret := map[string]string{
 		".env": "", ".env.local": "", ".netrc": "", ".npmrc": "", ".pypirc": "", "id_rsa": "", "keys/id_ed25519": "", "credentials.json": "{}",
 		"kubeconfig": "", "store.p12": "", "hf_token.txt": "x", "my_token.txt": "x", "token": "x", "HF_TOKEN": "x", "api-key.txt": "x",
 		"server.pem": privateKey, "server.key": "?", "empty.key": "x", "both.pem": "-----BEGIN CERTIFICATE-----\nx\n" + privateKey,
 		"notes": privateKey, "a/gcp.json": `{"type": "service_account", "private_key": "x"}`,
-		"login": "hf_" + strings.Repeat("a", 34) + "\n",
+		"login":      "hf_" + strings.Repeat("a", 34) + "\n",
+		"deploy.txt": longKey, "deploykey": longKey, "bom.txt": "\uFEFF" + privateKey, "bag.txt": "Bag Attributes\n    friendlyName: x\n" + privateKey,
+		"prod.env": "A=b", "id_rsa.bak": "", "id_ed25519_old": "", "aws_credentials": "", "access_tokens.txt": "x", "github_token.json": "x", "my_secrets.txt": "x",
 	}
 	open := map[string]string{
 		"tokens.txt": "a 1", "special_tokens.txt": "a", "added_tokens.json": "{}", "tokenizer.model": "x", "id_rsa.pub": "ssh-rsa x",

@@ -95,16 +95,19 @@ func sniff(fsys fs.FS, e entry) content {
 	return c
 }
 
-// refine tells apart what looks the same to package weights.
+// refine tells apart what looks the same to package weights. A key comes first: its
+// lines look like words.
 func (c *content) refine(head []byte) {
+	if c.kind == weights.KindText || c.kind == weights.KindJSON {
+		if c.secret = isSecretText(head); c.secret {
+			return
+		}
+	}
 	for _, s := range starts {
 		if s.of == c.kind && s.is(head) {
 			c.kind, c.weak = s.kind, false
 			return
 		}
-	}
-	if c.kind == weights.KindText || c.kind == weights.KindJSON {
-		c.secret = isSecretText(head)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 // addFiles adds the files of one kind, those of a sort together below a comment on
 // what they are.
-func addFiles(out *modelfile.File, kind modelpack.Kind, files []file, all listing) {
+func addFiles(out *modelfile.File, kind modelpack.Kind, files []file, all listing, modctl bool) {
 	sorts := make(map[string][]string)
 	for _, f := range files {
 		if f.kind == kind {
@@ -32,12 +32,24 @@ func addFiles(out *modelfile.File, kind modelpack.Kind, files []file, all listin
 	blank := []string{""}
 	for _, reason := range reasons {
 		comments := append(blank, reason)
-		for _, glob := range all.globs(sorts[reason], isDeep(kind, len(sorts[reason]))) {
+		deep := isDeep(kind, len(sorts[reason])) && !modctl // whose globs do not reach down
+		for _, glob := range all.globs(sorts[reason], deep) {
 			out.Add(modelfile.KindCommand(kind), glob, comments...)
 			comments = nil
 		}
 		blank = nil
 	}
+}
+
+// notForModctl lists the files whose names modctl cannot read from a Modelfile: it
+// takes what stands behind a command apart at blanks.
+func notForModctl(files []file) (paths []string) {
+	for _, f := range files {
+		if strings.ContainsAny(f.path, " \t\n\"'") {
+			paths = append(paths, f.path)
+		}
+	}
+	return paths
 }
 
 // isDeep says whether a glob may reach below a directory. Those who read of weights

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/tareml/tare/modelpack"
 )
 
 // entry is a file that was found.
@@ -211,16 +209,11 @@ func (w *found) leave(path, reason string) {
 	}
 }
 
-// notes says what the walk left out and what will not go into an artifact.
+// notes says what the walk left out.
 func (w *found) notes() []string {
 	var n notes
 	for _, reason := range slices.Sorted(maps.Keys(w.left)) {
 		n.add("left out as %s: %s", reason, some(w.left[reason]))
-	}
-	for _, f := range w.files {
-		if err := modelpack.CheckPath(f.path); err != nil {
-			n.add("%v: rename it, as an artifact cannot hold it", err)
-		}
 	}
 	return slices.Concat(n, w.exclude.notes(), w.include.notes())
 }

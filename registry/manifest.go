@@ -207,14 +207,16 @@ func explained(ctx context.Context, err error) error {
 	return explain(ctx, err)
 }
 
-// putManifest tries a few times. One that seemed to fail may have arrived.
+// putManifest tries a few times. One that seemed to fail may have arrived, and one
+// that was refused may have come while another push of the same blobs was at work.
 func (r *Repository) putManifest(ctx context.Context, store *remote.Repository, desc ocispec.Descriptor, manifest []byte, target string) error {
 	for attempt := 1; ; attempt++ {
 		err := store.Manifests().PushReference(ctx, desc, bytes.NewReader(manifest), target)
 		if err == nil {
 			return nil
 		}
-		if err = explain(ctx, err); !passing(err) || attempt == manifestAttempts {
+		err = explain(ctx, err)
+		if !passing(err) && !misreads(err) || attempt == manifestAttempts {
 			return err
 		}
 		if err := r.client.sleep(ctx, backoff(attempt)); err != nil {
@@ -224,6 +226,14 @@ func (r *Repository) putManifest(ctx context.Context, store *remote.Repository, 
 			return err
 		}
 	}
+}
+
+// misreads says whether a registry that has all blobs may refuse their manifest like
+// this. Distribution 2.8 writes anew the file that links a blob to a repository when
+// the blob arrives twice, and reads it while it is empty as an invalid digest. Others
+// need a moment until what they have is what they know.
+func misreads(err error) bool {
+	return hasCode(err, "DIGEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN")
 }
 
 // leadsTo says whether the registry says that target is want. One that says

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -101,6 +102,12 @@ func TestUploadAsksAClosedRepositoryOnce(t *testing.T) {
 func TestPushThroughFaults(t *testing.T) {
 	manifest := func(faults ...f.Fault) []mishap { return only(f.Manifest, faults...) }
 	lost := f.Cut(f.BeforeHeader)
+	refused := func(code string) f.Fault {
+		return f.Handle(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintf(w, `{"errors":[{"code":%q}]}`, code)
+		})).Put()
+	}
 	for name, test := range map[string]struct {
 		options []f.Option
 		faults  []mishap
@@ -117,6 +124,9 @@ func TestPushThroughFaults(t *testing.T) {
 		"the manifest, done and 502":  {faults: manifest(f.Status(502).Put().Late())},
 		"the manifest, never":         {faults: manifest(f.Status(500).Put().Always()), kind: ErrUnavailable, says: "500"},
 		"the manifest, forbidden":     {faults: manifest(f.Status(403).Put()), kind: ErrDenied, says: "403"},
+		"the manifest, misread":       {faults: manifest(refused("DIGEST_INVALID").Times(2))},
+		"the manifest, a blob unseen": {faults: manifest(refused("MANIFEST_BLOB_UNKNOWN").Times(2))},
+		"the manifest, without blobs": {faults: manifest(refused("MANIFEST_BLOB_UNKNOWN").Always()), says: "manifest blob unknown"},
 		"the manifest, rewritten":     {faults: manifest(f.Rewrite().Always()), says: "sha256"},
 		"the tag stays":               {faults: manifest(f.KeepTag().Always()), says: "v1"},
 		"the tag may not move":        {options: []f.Option{f.WithImmutableTags(409)}, says: "immutable"},

@@ -11,6 +11,11 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS  = -s -w -X github.com/tareml/tare/cmd.version=$(VERSION)
 
+# The same for every step, so that one finds what another has compiled. Only the
+# race detector needs a C compiler.
+export CGO_ENABLED = 0
+export GOFLAGS     := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
+
 PREFIX  ?= $(HOME)/.local
 
 .PHONY: build install demo test interop real-models bench soak vet staticcheck cross fmt clean
@@ -18,7 +23,7 @@ PREFIX  ?= $(HOME)/.local
 build: bin/tare
 
 bin/tare: FORCE
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ .
+	$(GO) build -ldflags '$(LDFLAGS)' -o $@ .
 
 install: bin/tare
 	mkdir -p $(PREFIX)/bin
@@ -28,14 +33,14 @@ demo: bin/tare
 	@$(GO) run ./internal/demo bin/tare testdata/model
 
 test: vet staticcheck bin/distribution
-	$(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -vet=off ./...
 
 # a registry for tests, built again when another version is pinned
 bin/distribution: tools/distribution/go.mod tools/distribution/main.go
-	CGO_ENABLED=0 $(GO) -C tools/distribution build -trimpath -ldflags '-s -w' -o ../../$@ .
+	$(GO) -C tools/distribution build -ldflags '-s -w' -o ../../$@ .
 
 interop:
-	cd interop && CGO_ENABLED=0 $(GO) test -vet=off -tags containers_image_openpgp ./...
+	cd interop && $(GO) test -vet=off -tags containers_image_openpgp ./...
 
 real-models: bin/tare
 	@sh interop/real-models.sh bin/tare
@@ -62,7 +67,7 @@ TARGETS  ?= linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 cross:
 	@for target in $(TARGETS); do \
 		echo "$$target"; \
-		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build $(CROSS_FLAGS) $(PACKAGES) || exit 1; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build $(CROSS_FLAGS) $(PACKAGES) || exit 1; \
 	done
 
 fmt:

@@ -47,7 +47,9 @@ func withBinary(run func() int) (int, error) {
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
-	if out, err := exec.Command("go", "build", "-o", name, "github.com/tareml/tare").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", name, "github.com/tareml/tare")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("building tare: %w\n%s", err, out)
 	}
 	os.Setenv("TARE", name)

@@ -76,7 +76,7 @@ this build and not written.`,
   tare build -t localhost:5000/qwen3:v1 -f Modelfile.small ~/models/qwen3
   tare build -t ghcr.io/team/model:v1 --raw --format '{{.Digest}}' .
   tare build --push -t registry.example.com/team/model:v1 .`,
-		Args: cobra.ExactArgs(1),
+		Args: argsBetween(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runBuild(cmd, o, args[0])
 		},

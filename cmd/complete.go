@@ -29,11 +29,19 @@ func (a *app) completeRefs(_ *cobra.Command, args []string, prefix string) ([]st
 	return refs, cobra.ShellCompDirectiveNoFileComp
 }
 
-// noArgs is for commands without arguments. Cobra's own takes an argument for an
-// unknown command.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%s takes no arguments, not %q", cmd.CommandPath(), args[0])
+// argsBetween is for commands that take so many arguments. Cobra's own functions
+// count them, and do not say what they are.
+func argsBetween(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		line := cmd.CommandPath() + strings.TrimPrefix(cmd.Use, cmd.Name())
+		switch {
+		case len(args) < least:
+			return fmt.Errorf("an argument is missing: %s", line)
+		case len(args) > most && most == 0:
+			return fmt.Errorf("%s takes no arguments, not %q", line, args[0])
+		case len(args) > most:
+			return fmt.Errorf("%q is one argument too many: %s", args[most], line)
+		}
+		return nil
 	}
-	return nil
 }

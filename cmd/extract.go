@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -171,7 +172,7 @@ func (a *app) newExtractCommand() *cobra.Command {
   tare extract $REG/embed:v1=embed/1 $REG/rank:v2=rank/1 /models
   tare extract registry.example.com/team/model:v1 out --type config --dry-run
   tare extract registry.example.com/team/model:v1 /models --atomic --keep 2`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              argsBetween(1, math.MaxInt),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runExtract(cmd, o, args)

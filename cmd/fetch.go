@@ -19,7 +19,7 @@ it. Patterns are for the whole path of a file: *.json takes none of a directory,
 any, all files are fetched.`,
 		Example: `  tare fetch $REGISTRY/team/qwen3-0.6b:v1 --output out --patterns '*.json'
   tare fetch $REGISTRY/team/model:v1 --output out --patterns 'tokenizer*,*.md'`,
-		Args:              cobra.ExactArgs(1),
+		Args:              argsBetween(1, 1),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.output == "" {

@@ -60,7 +60,7 @@ registry, as JSON. --config shows its config instead.`,
 		Example: `  tare inspect registry.example.com/team/qwen3-0.6b:v1
   tare inspect ghcr.io/team/model:v1 --remote --format '{{.Digest}}'
   tare inspect registry.example.com/team/qwen3-0.6b:v1 --config`,
-		Args:              cobra.ExactArgs(1),
+		Args:              argsBetween(1, 1),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runInspect(cmd, o, args[0])

@@ -39,7 +39,7 @@ func (a *app) newListCommand() *cobra.Command {
 		Example: `  tare ls
   tare ls --format json
   tare ls --format '{{.Repository}}:{{.Tag}}'`,
-		Args: noArgs,
+		Args: argsBetween(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.runList(cmd, o)
 		},

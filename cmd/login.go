@@ -38,7 +38,7 @@ Amazon ECR needs no login: without --username this checks that the AWS
 credentials of the environment, the profile or the role work there.`,
 		Example: `  echo "$TOKEN" | tare login registry.example.com -u robot --password-stdin
   tare login ghcr.io -u me`,
-		Args: cobra.ExactArgs(1),
+		Args: argsBetween(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runLogin(cmd, o, args[0])
 		},
@@ -248,7 +248,7 @@ func (a *app) newLogoutCommand() *cobra.Command {
 		Use:     "logout REGISTRY",
 		Short:   "Remove the saved credentials of a registry",
 		Example: `  tare logout registry.example.com`,
-		Args:    cobra.ExactArgs(1),
+		Args:    argsBetween(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := registry.ParseRegistry(args[0]); err != nil {
 				return usage(err)

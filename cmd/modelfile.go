@@ -35,7 +35,7 @@ directory belong to the artifact. One command a line:
   MODEL "my model-*.gguf"      or a glob (* ** ? [a-z] {a,b})
 
 docs/modelfile.md in the source has all of it.`,
-		Args: noArgs,
+		Args: argsBetween(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.newGenerateCommand(), a.newCheckCommand(), a.newFmtCommand())
@@ -64,7 +64,7 @@ more; --include takes what would be left out.`,
   tare modelfile generate . --dedupe-formats
   tare modelfile generate ~/models/Qwen3-0___6B --exclude 'checkpoint-*'
   tare modelfile generate . --name qwen3-0.6b -O -`,
-		Args: cobra.MaximumNArgs(1),
+		Args: argsBetween(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {

@@ -53,7 +53,7 @@ weights that --dedupe-formats leaves out, unless entries take some of them.`,
 		Example: `  tare modelfile check
   tare modelfile check Modelfile.small ~/models/qwen3
   tare modelfile check --format json`,
-		Args: cobra.MaximumNArgs(2),
+		Args: argsBetween(0, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, dir := checkArgs(args)
 			return runCheck(cmd, o, file, dir)

@@ -22,7 +22,7 @@ nowhere else, one blank line at a time. It says the same as before; order and
 comments stay.`,
 		Example: `  tare modelfile fmt -w
   tare modelfile fmt Modelfile | diff Modelfile -`,
-		Args: cobra.MaximumNArgs(1),
+		Args: argsBetween(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file := modelfileName
 			if len(args) == 1 {

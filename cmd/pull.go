@@ -35,7 +35,7 @@ with --extract-from-remote as well, they are all that is kept.`,
   tare pull registry.example.com/team/qwen3-0.6b@sha256:…
   tare pull --mirror cache.example.com docker.io/team/qwen3-0.6b:v1
   tare pull registry.example.com/team/qwen3-0.6b:v1 --extract-dir /models`,
-		Args:              cobra.ExactArgs(1),
+		Args:              argsBetween(1, 1),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runPull(cmd, o, args[0])

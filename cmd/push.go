@@ -44,7 +44,7 @@ After an interruption the same command goes on where the registry stopped, if it
 keeps unfinished uploads.`,
 		Example: `  tare push registry.example.com/team/qwen3-0.6b:v1
   tare push localhost:5000/team/qwen3-0.6b:v1 --format '{{.Digest}}'`,
-		Args:              cobra.ExactArgs(1),
+		Args:              argsBetween(1, 1),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runPush(cmd, o, args[0])

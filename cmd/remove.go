@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,7 @@ the artifact has in that repository. Blobs stay until tare prune frees those
 that no name needs. If one of the names is not there, none is removed.`,
 		Example: `  tare rm localhost:5000/team/model:v1
   tare rm localhost:5000/team/model@sha256:…`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              argsBetween(1, math.MaxInt),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runRemove(cmd, format, args)
@@ -96,7 +97,7 @@ func (a *app) newPruneCommand() *cobra.Command {
 commands left behind. Commands that run at the same time keep what they use.`,
 		Example: `  tare prune --dry-run
   tare prune`,
-		Args: noArgs,
+		Args: argsBetween(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.runPrune(cmd, format, dryRun)
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -73,7 +74,7 @@ A sidecar in Kubernetes, beside a server that reads /models/current:
     /models --interval 30s --on-change 'curl -fsS -X POST localhost:8000/reload'
   tare sync registry.example.com/team/qwen3-0.6b:prod /models --atomic \
     --ready-file /run/models/ready --health-addr :9090 --format json`,
-		Args:              cobra.MinimumNArgs(2),
+		Args:              argsBetween(2, math.MaxInt),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runSync(cmd, o, args)

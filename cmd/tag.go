@@ -19,7 +19,7 @@ func (a *app) newTagCommand() *cobra.Command {
 		Use:               "tag SRC DST",
 		Short:             "Give an artifact in the local store another name",
 		Example:           `  tare tag localhost:5000/team/model:v1 ghcr.io/team/model:v1`,
-		Args:              cobra.ExactArgs(2),
+		Args:              argsBetween(2, 2),
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runTag(cmd, format, args[0], args[1])

@@ -36,7 +36,7 @@ func (a *app) newVersionCommand() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		Example: `  tare version --format '{{.Version}}'`,
-		Args:    noArgs,
+		Args:    argsBetween(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := format.check(versionInfo{}); err != nil {
 				return err

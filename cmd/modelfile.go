@@ -52,10 +52,11 @@ directory), with comments that say where each value is from. Check the result,
 change what you know better, and build.
 
 What the model is comes from its own files: the headers of safetensors, GGUF,
-ONNX, OpenVINO and PyTorch weights, config.json and its like, the front matter
-of README.md, the text of the licence, the chat template, .git and what download
-tools left. Nothing is unpickled, run or fetched; of a file of weights at most
-64 MiB are read. Each file is classified by content, then name, then size.
+ONNX, OpenVINO, PyTorch, TensorFlow and Keras weights, config.json and its like,
+the front matter of README.md, the text of the licence, the chat template, .git
+and what download tools left. Nothing is unpickled, run or fetched; of a file of
+weights at most 64 MiB are read. Each file is classified by content, then name,
+then size.
 
 Hidden files, caches, unfinished downloads and secrets are left out, and so is
 what DIR/.tareignore names, in the syntax of .gitignore. --exclude leaves out

@@ -67,4 +67,4 @@ func (d DType) Float() bool {
 
 // counts says whether tensors of the type can hold parameters: indices,
 // shapes and masks do not.
-func (d DType) counts() bool { return d != I64 && d != Bool && d != "STRING" }
+func (d DType) counts() bool { return d != "" && d != I64 && d != Bool && d != "STRING" }

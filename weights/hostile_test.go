@@ -50,6 +50,11 @@ func TestHostileHeaders(t *testing.T) {
 		"zip many entries":   {"PK\x03\x04", zip64(u64(1<<33), u64(1<<39), u64(1<<38))},
 		"zip directory":      {"PK\x03\x04", zip64(u64(1), many, many)},
 		"pickle":             {"\x80\x02", "."},
+		"tflite lists":       {tfliteLists(1 << 30), ""},
+		"tflite many graphs": {tfliteLists(4000), ""},
+		"table of zeros":     {"", tableFooter(0, 1<<39)},
+		"table index":        {"", tableFooter(1<<40-48-5-1<<30, 1<<30)},
+		"table block":        {"", tableFooter(1<<20, 1<<30)},
 		"nothing":            {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,6 +71,22 @@ func TestHostileHeaders(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tfliteLists is a model whose graphs and buffers are the same list, far behind it.
+func tfliteLists(n uint32) string {
+	file := []byte("\x20\x00\x00\x00TFL3\x0e\x00\x08\x00\x00\x00\x00\x00\x04\x00\x00\x00\x04\x00")
+	file = append(file, make([]byte, 72-len(file))...)
+	file[32], file[36] = 24, 68-36
+	binary.LittleEndian.PutUint32(file[68:], n)
+	return string(file)
+}
+
+// tableFooter ends a table whose index is at a place.
+func tableFooter(offset, size uint64) string {
+	footer := binary.AppendUvarint([]byte{0, 8}, offset)
+	footer = binary.AppendUvarint(footer, size)
+	return string(append(footer, make([]byte, 40-len(footer))...)) + "\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 }
 
 // sparse is 1 TiB of zeros between a start and an end.
@@ -101,6 +122,10 @@ func readAll(t *testing.T, r io.ReaderAt, size int64) {
 	_, err = weights.ReadONNX(r, size)
 	checkError(t, err, size)
 	_, err = weights.ReadTorch(r, size)
+	checkError(t, err, size)
+	_, err = weights.ReadTFLite(r, size)
+	checkError(t, err, size)
+	_, err = weights.ReadCheckpoint(r, size, model.Add)
 	checkError(t, err, size)
 	_, err = weights.ReadIndex(r, size)
 	checkError(t, err, size)

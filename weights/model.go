@@ -232,12 +232,44 @@ func isAdapter(name string) bool {
 
 // buffers are the ends of names of tensors that are stored with the parameters
 // and are none.
-var buffers = [...]string{"num_batches_tracked", "running_mean", "running_var", "inv_freq", "position_ids", "relative_position_index",
-	".attn.masked_bias", ".attention.masked_bias", "rope_freqs.weight"}
+var buffers = [...]string{"num_batches_tracked", "running_mean", "running_var", "moving_mean", "moving_variance", "inv_freq", "position_ids",
+	"relative_position_index", ".attn.masked_bias", ".attention.masked_bias", "rope_freqs.weight"}
 
 func isBuffer(t Tensor) bool {
 	if strings.HasSuffix(t.Name, ".attn.bias") || strings.HasSuffix(t.Name, ".attention.bias") {
 		return len(t.Shape) == 4 // GPT's causal mask
 	}
-	return endsWithAny(t.Name, buffers[:])
+	name := strings.TrimSuffix(t.Name, "/.ATTRIBUTES/VARIABLE_VALUE") // of TensorFlow's objects
+	return endsWithAny(name, buffers[:]) || isTraining(name)
+}
+
+// trainingParts are the parts of names, between slashes, of what TensorFlow keeps
+// of a training: optimizers and what they have for each weight, counters, metrics.
+// Of the second such optimizer there are Adam_1 and so on.
+var trainingParts = [...]string{".OPTIMIZER_SLOT", "optimizer", "_optimizer", "optimizers", "OptimizeLoss", "keras_api",
+	"Adam", "AdamW", "Adamax", "Momentum", "RMSProp", "Adagrad", "Adadelta", "Ftrl", "LARS", "LAMB", "ExponentialMovingAverage", "adam_m", "adam_v",
+	"beta1_power", "beta2_power", "global_step", "save_counter", "learning_rate", "loss_scale"}
+
+// slotEnds are the ends of names that Mesh TensorFlow gives to the same.
+var slotEnds = [...]string{"_slot_m", "_slot_v", "_slot_vc", "_slot_vr"}
+
+// isTraining knows the names of TensorFlow's training state.
+func isTraining(name string) bool {
+	for part := range strings.SplitSeq(name, "/") {
+		if stem, number, ok := cutLast(part, "_"); ok && strings.Trim(number, "0123456789") == "" {
+			part = stem
+		}
+		if slices.Contains(trainingParts[:], part) {
+			return true
+		}
+	}
+	return endsWithAny(name, slotEnds[:])
+}
+
+// cutLast is strings.Cut at the last separator.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }

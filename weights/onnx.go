@@ -253,7 +253,7 @@ func (o *onnxReader) tensor() error {
 		withPort.port = true
 		o.setRole(hash, withPort)
 	}
-	if rank > 0 && d != "" && d.counts() && d != I32 && !role.scale && role.packed == 0 && !onnxScale(name) {
+	if rank > 0 && d.counts() && d != I32 && !role.scale && role.packed == 0 && !onnxScale(name) {
 		o.count(d, n)
 	}
 	return nil

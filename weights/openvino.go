@@ -98,7 +98,7 @@ func (o *openVINO) data(attributes string) error {
 		o.model.Bytes = max(o.model.Bytes, addSat(offset, size))
 	}
 	d := openVINODTypes[attribute(attributes, "element_type")]
-	if !o.weight || d == "" || d == I32 || !d.counts() {
+	if !o.weight || d == I32 || !d.counts() {
 		return nil
 	}
 	n := int64(1)

@@ -10,11 +10,12 @@
 //		fmt.Println(weights.FormatParams(model.Summary().Params)) // 0.6B
 //	}
 //
-// Nothing is ever unpickled, executed or decompressed. The readers take any file
-// for hostile: they read at most [MaxRead] bytes of it, never allocate for a size
-// or count that the file merely declares, and answer with a [*FormatError] that
-// says what is wrong and at which byte. They take an [io.ReaderAt] and the size of
-// the file; the file's name is the caller's to add.
+// Nothing is ever unpickled or executed, and nothing decompressed but the small
+// blocks of TensorFlow's indexes. The readers take any file for hostile: they read
+// at most [MaxRead] bytes of it, never allocate for a size or count that the file
+// merely declares beyond a few MiB, and answer with a [*FormatError] that says what
+// is wrong and at which byte. They take an [io.ReaderAt] and the size of the file;
+// the file's name is the caller's to add.
 package weights
 
 import (

@@ -101,6 +101,8 @@ func Named(name string) ([]Tensor, bool) {
 		"whisper-large-v3":  func() []Tensor { return Whisper("F16") },
 		"minilm":            MiniLM,
 		"llama-3.1-8b-lora": LoRA,
+		"efficientnet-b0":   EfficientNet,
+		"resnet-50":         ResNet,
 	}
 	maker, ok := makers[name]
 	if !ok {

@@ -15,6 +15,8 @@ func TestParameters(t *testing.T) {
 		"deepseek-v3":      {91_991, 684_531_386_000},
 		"whisper-large-v3": {1259, 1_543_490_560},
 		"minilm":           {104, 22_713_216 + 512},
+		"efficientnet-b0":  {311, 5_330_571 - 7},
+		"resnet-50":        {320, 25_636_712},
 	} {
 		tensors, ok := families.Named(name)
 		var elements int64

@@ -14,7 +14,8 @@ import (
 // graphVariant is what exporters put behind the name of a model for a version of
 // it in another precision or for other hardware.
 var graphVariant = regexp.MustCompile(`(?i)[_.-](fp32|fp16|bf16|int8|uint8|int4|q4|q4f16|q8|bnb4|quantized|quant|optimized|o[1-4]|` +
-	`qu?int8(_[a-z0-9]+)*|(avx2|avx512|avx512_vnni|arm64))$`)
+	`qu?int8(_[a-z0-9]+)*|(avx2|avx512|avx512_vnni|arm64)|` +
+	`float|float32|float16|(full_)?integer|dynamic(_range)?|edgetpu)$`)
 
 // graphRoles are the words that tell the parts of one model from each other.
 var graphRoles = [...]string{"encoder", "decoder", "det", "rec", "cls", "detection", "recognition", "vision", "text", "audio", "visual", "textual",
@@ -28,7 +29,7 @@ type graphTally struct {
 
 // countONNX counts one version of each part of a model.
 func (s *study) countONNX(c copyOf) (tally, error) {
-	return s.countGraphs(c, ".onnx", func(f file, r io.ReaderAt, size int64) (graphTally, error) {
+	return s.countGraphs(withExtension(c.files, ".onnx"), func(f file, r io.ReaderAt, size int64) (graphTally, error) {
 		o, err := weights.ReadONNX(r, size)
 		if err != nil {
 			return graphTally{}, err
@@ -40,8 +41,8 @@ func (s *study) countONNX(c copyOf) (tally, error) {
 
 // countOpenVINO does the same. Tokenizers are graphs too, and no part of the model.
 func (s *study) countOpenVINO(c copyOf) (tally, error) {
-	c.files = slices.DeleteFunc(slices.Clone(c.files), func(f file) bool { return strings.Contains(path.Base(f.path), "tokenizer") })
-	return s.countGraphs(c, ".xml", func(_ file, r io.ReaderAt, size int64) (graphTally, error) {
+	graphs := slices.DeleteFunc(withExtension(c.files, ".xml"), func(f file) bool { return strings.Contains(path.Base(f.path), "tokenizer") })
+	return s.countGraphs(graphs, func(_ file, r io.ReaderAt, size int64) (graphTally, error) {
 		o, err := weights.ReadOpenVINO(r, size)
 		if err != nil {
 			return graphTally{}, err
@@ -50,8 +51,12 @@ func (s *study) countOpenVINO(c copyOf) (tally, error) {
 	})
 }
 
-func (s *study) countGraphs(c copyOf, ext string, read func(file, io.ReaderAt, int64) (graphTally, error)) (tally, error) {
-	graphs := slices.DeleteFunc(slices.Clone(c.files), func(f file) bool { return path.Ext(strings.ToLower(f.path)) != ext })
+// withExtension is a list of the files that have an extension.
+func withExtension(files []file, ext string) []file {
+	return slices.DeleteFunc(slices.Clone(files), func(f file) bool { return path.Ext(strings.ToLower(f.path)) != ext })
+}
+
+func (s *study) countGraphs(graphs []file, read func(file, io.ReaderAt, int64) (graphTally, error)) (tally, error) {
 	chosen, err := graphParts(graphs)
 	if err != nil {
 		return tally{}, err

@@ -32,6 +32,7 @@ var update = flag.Bool("update", false, "write what is generated for testdata/mo
 //	PATH @st FAMILY                 safetensors with the tensors of package families
 //	PATH @st DTYPE NAME:2x3 ...     safetensors with these
 //	PATH @shards N FIRST FAMILY     N safetensors, counted from FIRST, with an index beside them
+//	PATH @tf FAMILY                 the index of a checkpoint in one shard
 //	PATH @torch SIZE                what torch.save writes; also @pickle, @hdf5, @onnx, @openvino
 //	PATH @gguf TYPE FILETYPE        Llama 3.1 8B as GGUF, its tensors of one type
 //	PATH @gguf TYPE FILETYPE NO OF  one of the parts that this is split into
@@ -154,6 +155,8 @@ func makeFile(t *testing.T, name, maker string, args []string) *weightstest.File
 	switch maker {
 	case "@st":
 		return weightstest.Safetensors(map[string]string{"format": "pt"}, tensorsOf(t, args)...)
+	case "@tf":
+		return weightstest.Checkpoint(1, tensorsOf(t, args)...)
 	case "@gguf":
 		return ggufFile(t, args[0], args[1], args[2:])
 	case "@modelscope":

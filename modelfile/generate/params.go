@@ -106,6 +106,10 @@ func (s *study) count(c copyOf) (tally, error) {
 		t, err = s.countOpenVINO(c)
 	case c.format == "pt":
 		t, err = s.countTorch(c)
+	case c.format == "tflite":
+		t, err = s.countTFLite(c)
+	case c.format == "tensorflow":
+		t, err = s.countTensorFlow(c)
 	}
 	t.name = cmp.Or(c.dir, "the main model")
 	t.compute = cmp.Or(c.config.quant.compute, c.config.dtype, t.compute)

@@ -77,6 +77,9 @@ func (s *study) checkIndexes() {
 			s.indexes[f.path] = x
 			s.checkShards(x)
 		}
+		if f.sniffed == weights.KindTFCheckpoint {
+			s.checkCheckpoint(f)
+		}
 	}
 	for _, set := range setsOf(s.weightFiles("safetensors", "pt", "gguf")) {
 		if !set.complete() && !s.indexed(set) {

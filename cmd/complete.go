@@ -37,6 +37,8 @@ func argsBetween(least, most int) cobra.PositionalArgs {
 		switch {
 		case len(args) < least:
 			return fmt.Errorf("an argument is missing: %s", line)
+		case len(args) > most && cmd.HasSubCommands():
+			return unknownCommand(cmd, args[0])
 		case len(args) > most && most == 0:
 			return fmt.Errorf("%s takes no arguments, not %q", line, args[0])
 		case len(args) > most:

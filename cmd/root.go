@@ -67,7 +67,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	if errors.As(err, &wrong) {
 		wrong.command = cmd.CommandPath()
 	} else if !a.started {
-		err = &usageError{err: err, command: cmd.CommandPath()}
+		err = &usageError{err: suggestCommand(err), command: cmd.CommandPath()}
 	}
 	if ctx.Err() != nil {
 		err = interrupted(err)
@@ -135,6 +135,8 @@ func (a *app) newRootCommand() *cobra.Command {
 		a.newLogoutCommand(),
 		a.newVersionCommand(),
 	)
+	useOwnHelp(root)
+	root.SetFlagErrorFunc(flagError)
 	a.watchStart(root)
 	return root
 }

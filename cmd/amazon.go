@@ -12,7 +12,7 @@ import (
 // amazon asks AWS for credentials for Amazon ECR where next knows none. AWS is
 // reached as registries are.
 func amazon(o registry.Options, next registry.CredentialStore) *ecr.Store {
-	return ecr.New(ecr.Options{Transport: o.Share, UserAgent: o.UserAgent}, next)
+	return ecr.New(ecr.Options{Transport: o.Share, UserAgent: o.UserAgent, Debug: o.ShowCall}, next)
 }
 
 // repositoryFlag is the flag of commands that push.

@@ -72,9 +72,8 @@ func (a *artifact) blobs() []ocispec.Descriptor {
 	return append([]ocispec.Descriptor{a.Manifest.Config}, a.Manifest.Layers...)
 }
 
-// transfer is what moving the artifact means: each blob once. It reports bytes
-// and blobs.
-func (a *artifact) transfer() (size int64, blobs int) {
+// transfer is how many bytes moving the artifact means: each blob once.
+func (a *artifact) transfer() (size int64) {
 	seen := make(map[digest.Digest]bool)
 	for _, desc := range a.blobs() {
 		if !seen[desc.Digest] {
@@ -82,7 +81,7 @@ func (a *artifact) transfer() (size int64, blobs int) {
 			size += desc.Size
 		}
 	}
-	return size, len(seen)
+	return size
 }
 
 // view is the local store as a command reads it. What the command relies on is

@@ -74,10 +74,9 @@ func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
 	if err != nil {
 		return err
 	}
-	size, blobs := art.transfer()
 	reporter := a.reporter(cmd)
-	err = reporter.During("pulling", size, blobs, func() error {
-		return o.pullInto(cmd.Context(), store, repo, ref, art, o.transferOptions(reporter))
+	err = reporter.During("pulling", art.transfer(), len(art.Manifest.Layers), func() error {
+		return o.pullInto(cmd.Context(), store, repo, ref, art, o.transferOptions(reporter, art))
 	})
 	if err != nil {
 		return resumable(err, "what came so far is kept: the same command goes on from there")

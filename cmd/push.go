@@ -81,7 +81,7 @@ func (a *app) runPush(cmd *cobra.Command, o pushOptions, name string) error {
 		return err
 	}
 	reporter := a.reporter(cmd)
-	options := o.transferOptions(reporter)
+	options := o.transferOptions(reporter, art)
 	options.MountFrom = store.mountable(ref)
 	if err := preflight(cmd, repo, options.Plan(art.Manifest.Layers)); err != nil {
 		return err
@@ -89,8 +89,7 @@ func (a *app) runPush(cmd *cobra.Command, o pushOptions, name string) error {
 	if err := o.ensure(cmd, o.remoteFlags, ref); err != nil {
 		return err
 	}
-	size, blobs := art.transfer()
-	err = reporter.During("pushing", size, blobs, func() error {
+	err = reporter.During("pushing", art.transfer(), len(art.Manifest.Layers), func() error {
 		return repo.Push(cmd.Context(), art.desc, art.data, outbox{store}, options)
 	})
 	if err != nil {

@@ -69,7 +69,7 @@ func (f *remoteFlags) options() (registry.Options, error) {
 		o.TLS.Client = [][2]string{{f.certFile, f.keyFile}}
 	}
 	if f.debug {
-		o.Debug = f.stderr()
+		o.Debug = &lineWriter{w: f.stderr()}
 	}
 	return o, nil
 }
@@ -224,10 +224,11 @@ func (f *transferFlags) register(cmd *cobra.Command) {
 }
 
 // transferOptions report to r under the names of files.
-func (f *transferFlags) transferOptions(r *progress.Reporter) registry.TransferOptions {
-	return registry.TransferOptions{
+func (f *transferFlags) transferOptions(r *progress.Reporter, art *artifact) registry.TransferOptions {
+	o := registry.TransferOptions{
 		Concurrency: int(f.concurrency),
-		Observer:    r,
 		NameKeys:    []string{modelpack.AnnotationFilepath, ocispec.AnnotationTitle},
 	}
+	o.Observer = &layerCounter{Observer: r, layers: layersByName(art, o)}
+	return o
 }

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -59,6 +61,23 @@ func (t *debugger) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.log.printf("< cut after %s: %s (#%d)", shownSize(n), shownFailure(req, err), id)
 	}}
 	return resp, nil
+}
+
+// ShowCall tells o.Debug of a request that another client than one of ours made, in
+// a line: what it was to do, and what came of it. Of the address only the host is
+// shown: those that give out credentials may have a secret in their path. Resp is
+// nil if there was no answer.
+func (o Options) ShowCall(operation string, req *http.Request, resp *http.Response, err error, took time.Duration) {
+	result := "no answer"
+	switch urlErr, ok := errors.AsType[*url.Error](err); {
+	case resp != nil:
+		result = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	case req.Context().Err() != nil:
+		result += ": cancelled"
+	case ok: // around it is the address
+		result += ": " + shown(urlErr.Err)
+	}
+	newDebugLog(o.Debug, nil).printf("%s %s://%s %s: %s, %s", cmp.Or(req.Method, http.MethodGet), req.URL.Scheme, req.URL.Host, operation, result, took.Round(time.Millisecond))
 }
 
 // shownFailure is what became of req. One that was cancelled has the reason for

@@ -71,11 +71,7 @@ func (o Options) load(ctx context.Context, h home) (aws.Config, error) {
 		config.WithRetryMaxAttempts(attempts),
 		config.WithLogger(logging.Nop{}),
 	}
-	if o.UserAgent != "" {
-		options = append(options, config.WithAPIOptions([]func(*middleware.Stack) error{
-			smithyhttp.SetHeaderValue("User-Agent", o.UserAgent),
-		}))
-	}
+	options = append(options, config.WithAPIOptions(o.stack()))
 	if h.fips {
 		options = append(options, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
 	}
@@ -84,6 +80,42 @@ func (o Options) load(ctx context.Context, h home) (aws.Config, error) {
 		return aws.Config{}, misconfigured(err)
 	}
 	return c, nil
+}
+
+// stack is what is done with each request of each service of AWS.
+func (o Options) stack() (steps []func(*middleware.Stack) error) {
+	if o.UserAgent != "" {
+		steps = append(steps, smithyhttp.SetHeaderValue("User-Agent", o.UserAgent))
+	}
+	if o.Debug != nil {
+		steps = append(steps, func(s *middleware.Stack) error {
+			return s.Deserialize.Add(debugger{o, s.ID()}, middleware.After)
+		})
+	}
+	return steps
+}
+
+// debugger tells of each attempt: it is next to the network.
+type debugger struct {
+	Options
+	operation string
+}
+
+// ID implements [middleware.DeserializeMiddleware].
+func (debugger) ID() string { return "TareDebug" }
+
+// HandleDeserialize implements [middleware.DeserializeMiddleware].
+func (d debugger) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+	start := time.Now()
+	out, metadata, err := next.HandleDeserialize(ctx, in)
+	if req, ok := in.Request.(*smithyhttp.Request); ok {
+		var answer *http.Response
+		if resp, ok := out.RawResponse.(*smithyhttp.Response); ok && err == nil {
+			answer = resp.Response
+		}
+		d.Debug(d.operation, req.Request.WithContext(ctx), answer, err, time.Since(start))
+	}
+	return out, metadata, err
 }
 
 // machine says whether the machine would be asked who it is.

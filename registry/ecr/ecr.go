@@ -48,6 +48,10 @@ type Options struct {
 	// UserAgent names the program in each request.
 	UserAgent string
 
+	// Debug is told of each request to AWS and what came of it, unless it is nil.
+	// The response is nil if there was none, and its body is not to be touched.
+	Debug func(operation string, req *http.Request, resp *http.Response, err error, took time.Duration)
+
 	attempt time.Duration // attemptTimeout, unless a test has less time
 }
 

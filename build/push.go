@@ -42,10 +42,11 @@ type Pushed struct {
 }
 
 // Push makes the artifact that [Plan.Build] makes and sends its layers and its
-// config to each of the repositories, with nothing stored here. Layers are read
-// while others are sent. A file that one blob is made of is read twice, to learn
-// its digest and to be sent; compressed layers and bundles wait in a temporary
-// file. A file that changes before all of it is sent is an error.
+// config to each of the repositories, with nothing stored here. A blob goes to one
+// of them after the other, in their order. Layers are read while others are sent. A
+// file that one blob is made of is read twice, to learn its digest and to be sent;
+// compressed layers and bundles wait in a temporary file. A file that changes before
+// all of it is sent is an error.
 func (p *Plan) Push(ctx context.Context, to []Uploader, layers []Layer, o Options) (*Pushed, error) {
 	s := newSender(p, to, o)
 	if err := s.knock(ctx); err != nil {

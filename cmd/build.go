@@ -67,8 +67,8 @@ artifact in the local store. The same files and the same Modelfile give the same
 digest on every machine.
 
 With --push the artifact goes to its registry, and nothing is stored here: files
-are read while others are sent, and what the registry has is not sent again. The
-tag is moved last of all.
+are read while others are sent, and what the registry has is not sent again, be
+it in another repository that -t names. The tag is moved last of all.
 
 Without -f the Modelfile in DIR is used; if there is none, one is generated for
 this build and not written.`,
@@ -125,6 +125,7 @@ func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
 	for _, w := range plan.Warnings {
 		note(cmd, "warning: %s", w)
 	}
+	warnOfSecrets(cmd, generate.Secrets(dir, pathsOf(plan.Files)))
 	layers, err := plan.Layers(layout)
 	if err != nil {
 		return err
@@ -148,6 +149,22 @@ func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
 		return err
 	}
 	return printBuilt(cmd, o.format, refs, result)
+}
+
+// warnOfSecrets says what is about to be given to others. The Modelfile has the
+// last word.
+func warnOfSecrets(cmd *cobra.Command, secrets []string) {
+	if len(secrets) == 0 {
+		return
+	}
+	const most = 10
+	for _, name := range secrets[:min(most, len(secrets))] {
+		note(cmd, "warning: %q looks secret, and the Modelfile takes it", name)
+	}
+	if more := len(secrets) - most; more > 0 {
+		note(cmd, "warning: %d more look secret; tare modelfile check names them", more)
+	}
+	note(cmd, "hint: narrow or drop its entry; tare modelfile generate leaves secrets out")
 }
 
 // check reads the flags before the work begins.

@@ -7,8 +7,10 @@ import (
 	"os"
 	"runtime"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/tareml/tare/blob"
 	"github.com/tareml/tare/build"
 	"github.com/tareml/tare/modelpack"
 	"github.com/tareml/tare/progress"
@@ -23,7 +25,7 @@ type builtAndPushed struct {
 	built
 	Moved   int64 // went over the network in this run
 	Resumed int64 // had gone over it in an earlier run
-	Skipped int64 // was there already
+	Skipped int64 // was there already, or in another repository of the registry
 }
 
 // sample is what a template for the result can count on.
@@ -40,9 +42,9 @@ func (a *app) pushBuild(cmd *cobra.Command, o buildOptions, refs []registry.Refe
 	if err != nil {
 		return err
 	}
-	repos := distinct(refs, tags)
-	for _, repo := range repos {
-		if err := preflight(cmd, repo, planned(layers)); err != nil {
+	ends := distinct(refs, tags)
+	for _, e := range ends {
+		if err := preflight(cmd, e.Repository, planned(layers)); err != nil {
 			return err
 		}
 	}
@@ -55,8 +57,8 @@ func (a *app) pushBuild(cmd *cobra.Command, o buildOptions, refs []registry.Refe
 	opts.Concurrency, opts.Uploads = runtime.GOMAXPROCS(0), o.uploads()
 	opts.TempDir, opts.Observer = spoolDir(), reporter
 	var result *build.Pushed
-	err = reporter.During("pushing", totalSize(layers)*int64(len(repos)), len(layers), func() (err error) {
-		result, err = pushInto(cmd.Context(), repos, tags, plan, layers, opts)
+	err = reporter.During("pushing", totalSize(layers)*int64(len(ends)), len(layers), func() (err error) {
+		result, err = pushInto(cmd.Context(), ends, tags, plan, layers, opts)
 		return err
 	})
 	if err != nil {
@@ -81,16 +83,34 @@ func (o *buildOptions) tags(refs []registry.Reference) ([]*registry.Repository, 
 	return tags, nil
 }
 
-// distinct leaves out repositories that were there under another tag.
-func distinct(refs []registry.Reference, tags []*registry.Repository) (repos []*registry.Repository) {
-	seen := make(map[string]bool)
+// end is a repository that a build is pushed to. What another repository of its
+// registry was sent before, it takes from there.
+type end struct {
+	*registry.Repository
+	from string // the name of that one, empty if there is none
+}
+
+// Upload implements [build.Uploader].
+func (e end) Upload(ctx context.Context, desc ocispec.Descriptor, src blob.Source, report func(safe, resumed int64)) (present bool, err error) {
+	return e.UploadOrMount(ctx, desc, e.from, src, report)
+}
+
+// distinct leaves out repositories that were there under another tag. Those of one
+// registry take from the first of them.
+func distinct(refs []registry.Reference, tags []*registry.Repository) (ends []end) {
+	seen, first := make(map[string]bool), make(map[string]string)
 	for i, ref := range refs {
-		if !seen[ref.Name()] {
-			seen[ref.Name()] = true
-			repos = append(repos, tags[i])
+		if seen[ref.Name()] {
+			continue
 		}
+		seen[ref.Name()] = true
+		from, ok := first[ref.Registry]
+		if !ok {
+			first[ref.Registry] = ref.Repository
+		}
+		ends = append(ends, end{tags[i], from})
 	}
-	return repos
+	return ends
 }
 
 // planned lists layers, with the sizes of those that are not compressed.
@@ -124,12 +144,12 @@ func spoolDir() string {
 }
 
 // pushInto sends blobs to each repository, and then moves the tags.
-func pushInto(ctx context.Context, repos, tags []*registry.Repository, plan *build.Plan, layers []build.Layer, opts build.Options) (*build.Pushed, error) {
-	ends := make([]build.Uploader, len(repos))
-	for i, repo := range repos {
-		ends[i] = repo
+func pushInto(ctx context.Context, ends []end, tags []*registry.Repository, plan *build.Plan, layers []build.Layer, opts build.Options) (*build.Pushed, error) {
+	to := make([]build.Uploader, len(ends))
+	for i, e := range ends {
+		to[i] = e
 	}
-	result, err := plan.Push(ctx, ends, layers, opts)
+	result, err := plan.Push(ctx, to, layers, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +168,10 @@ func printPushed(cmd *cobra.Command, format formatFlag, refs []registry.Referenc
 			fmt.Fprintf(w, "pushed %s\n", ref)
 		}
 		fmt.Fprintf(w, "%s\n%s, %s", v.Digest, plural(v.Layers, "layer"), progress.Bytes(v.Size))
-		if there := v.Skipped + v.Resumed; there > 0 {
+		switch there := v.Skipped + v.Resumed; {
+		case there > 0 && v.Moved > 0: // which may be more than the size, with several repositories
+			fmt.Fprintf(w, " (%s sent, %s there already)", progress.Bytes(v.Moved), progress.Bytes(there))
+		case there > 0:
 			fmt.Fprintf(w, " (%s there already)", progress.Bytes(there))
 		}
 		fmt.Fprintln(w)

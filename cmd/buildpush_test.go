@@ -42,7 +42,7 @@ func TestSpoolDir(t *testing.T) {
 }
 
 // TestBuildPushToTagsOfOneRepository: blobs go to a repository once, however many
-// tags it gets.
+// tags it gets, and to a registry once, however many repositories.
 func TestBuildPushToTagsOfOneRepository(t *testing.T) {
 	refs := make([]registry.Reference, 4)
 	for i, name := range []string{"localhost:5000/a:v1", "localhost:5000/a:v2", "localhost:5000/b:v1", "localhost:5001/a:v1"} {
@@ -56,8 +56,9 @@ func TestBuildPushToTagsOfOneRepository(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if repos := distinct(refs, tags); !slices.Equal(repos, []*registry.Repository{tags[0], tags[2], tags[3]}) {
-		t.Errorf("%d repositories", len(repos))
+	want := []end{{tags[0], ""}, {tags[2], "a"}, {tags[3], ""}}
+	if ends := distinct(refs, tags); !slices.Equal(ends, want) {
+		t.Errorf("%v, want %v", ends, want)
 	}
 }
 

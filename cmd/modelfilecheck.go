@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -154,8 +153,8 @@ func newFinding(severity string, err error) finding {
 // other formats are missed only if some of them are taken.
 func appendUntaken(found []finding, file, dir string, files []build.File) ([]finding, error) {
 	taken := make(map[string]bool, len(files))
-	for _, f := range files {
-		taken[f.Path] = true
+	for _, name := range pathsOf(files) {
+		taken[name] = true
 	}
 	there, err := generate.Files(dir, generate.Options{})
 	if err != nil {
@@ -164,10 +163,8 @@ func appendUntaken(found []finding, file, dir string, files []build.File) ([]fin
 	warn := func(format, name string) {
 		found = append(found, finding{Severity: severityWarning, File: file, Message: fmt.Sprintf(format, name)})
 	}
-	for _, f := range files {
-		if slices.ContainsFunc(there.Secrets, func(s string) bool { return f.Path == s || strings.HasPrefix(f.Path, s+"/") }) {
-			warn("%q looks secret, and an entry takes it", f.Path)
-		}
+	for _, name := range generate.Secrets(dir, pathsOf(files)) {
+		warn("%q looks secret, and an entry takes it", name)
 	}
 	all := there.Files
 	if slices.ContainsFunc(there.Copies, func(name string) bool { return taken[name] }) {
@@ -179,6 +176,14 @@ func appendUntaken(found []finding, file, dir string, files []build.File) ([]fin
 		}
 	}
 	return found, nil
+}
+
+func pathsOf(files []build.File) []string {
+	paths := make([]string, len(files))
+	for i, f := range files {
+		paths[i] = f.Path
+	}
+	return paths
 }
 
 // sameFile says whether two paths lead to one file.

@@ -33,11 +33,18 @@ const (
 // Report may be nil. It is told how many more bytes were sent (safe), or were
 // there from an earlier run (resumed). Fewer than zero have to be sent again.
 func (r *Repository) Upload(ctx context.Context, desc ocispec.Descriptor, src blob.Source, report func(safe, resumed int64)) (present bool, err error) {
+	return r.UploadOrMount(ctx, desc, "", src, report)
+}
+
+// UploadOrMount is Upload, but asks the registry first to take the content from
+// another of its repositories, unless the name of that is empty. What it took
+// counts as present.
+func (r *Repository) UploadOrMount(ctx context.Context, desc ocispec.Descriptor, from string, src blob.Source, report func(safe, resumed int64)) (present bool, err error) {
 	if report == nil {
 		report = func(int64, int64) {}
 	}
 	open := func() (blob.Source, error) { return nopCloser{src}, nil }
-	present, err = r.upload(ctx, desc, "", open, report)
+	present, err = r.upload(ctx, desc, from, open, report)
 	if err != nil {
 		return false, r.pushing(desc, err)
 	}

@@ -109,9 +109,8 @@ func Generate(dir string, opts Options) (*Result, error) {
 
 // Listing is what is in a directory, by path.
 type Listing struct {
-	Files   []string // that belong to a model
-	Copies  []string // of its weights, those that DedupeFormats leaves out
-	Secrets []string // that belong nowhere; directories are among them
+	Files  []string // that belong to a model
+	Copies []string // of its weights, those that DedupeFormats leaves out
 }
 
 // Files lists what is in dir.
@@ -122,9 +121,8 @@ func Files(dir string, opts Options) (*Listing, error) {
 	}
 	dup := duplicates(s.files)
 	return &Listing{
-		Files:   pathsOf(dup.without(s.files)),
-		Copies:  slices.Sorted(maps.Keys(dup.paths)),
-		Secrets: s.found.secrets,
+		Files:  pathsOf(dup.without(s.files)),
+		Copies: slices.Sorted(maps.Keys(dup.paths)),
 	}, nil
 }
 

@@ -34,7 +34,18 @@ func TestHostileHeaders(t *testing.T) {
 		return record + "PK\x06\x07\x00\x00\x00\x00" + u64(1<<40-22-20-56) + "\x01\x00\x00\x00" +
 			"PK\x05\x06\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00"
 	}
-	for name, parts := range map[string][2]string{ // at the start and at the end of 1 TiB of zeros
+	zeros := func(n int) string { return strings.Repeat("\x00", n) }
+	// The first object of an HDF5 file comes after 96 bytes.
+	hdf5 := "\x89HDF\r\n\x1a\n" + "\x00\x00\x00\x00\x00\x08\x08\x00" + zeros(24) + u64(1<<40) + zeros(16) + u64(96) + zeros(24)
+	message := func(kind, data string) string {
+		data += zeros((8 - len(data)%8) % 8)
+		return kind + "\x00" + string(rune(len(data))) + zeros(5) + data
+	}
+	header := func(messages string) string {
+		return "\x01\x00\x01\x00\x01\x00\x00\x00" + string(rune(len(messages))) + zeros(7) + messages
+	}
+	group := header(message("\x11", u64(136)+u64(160))) // and then its tree, and its heap
+	for name, parts := range map[string][2]string{      // at the start and at the end of 1 TiB of zeros
 		"safetensors length": {many, ""},
 		"safetensors zeros":  {u64(60<<20) + "{", ""},
 		"gguf tensors":       {"GGUF\x03\x00\x00\x00" + many + u64(0), ""},
@@ -55,6 +66,16 @@ func TestHostileHeaders(t *testing.T) {
 		"table of zeros":     {"", tableFooter(0, 1<<39)},
 		"table index":        {"", tableFooter(1<<40-48-5-1<<30, 1<<30)},
 		"table block":        {"", tableFooter(1<<20, 1<<30)},
+		"hdf5 end":           {hdf5[:40] + many + hdf5[48:], ""},
+		"hdf5 tree":          {hdf5 + group + "TREE\x00\x00\xff\xff" + zeros(16) + "HEAP" + zeros(4) + u64(1<<39) + u64(0) + u64(4096), ""},
+		"hdf5 blocks":        {hdf5 + header(message("\x10", u64(112)+u64(24))), ""},
+		"hdf5 block":         {hdf5 + header(message("\x10", u64(4096)+u64(1<<39))), ""},
+		"hdf5 header":        {hdf5 + "\x01\x00\xff\xff\x01\x00\x00\x00\xff\xff\xff\xff", ""},
+		"hdf5 new header":    {hdf5 + "OHDR\x02\x03" + u64(1<<39), ""},
+		"hdf5 name":          {hdf5 + header(message("\x06", "\x01\x03"+u64(1<<39))), ""},
+		"hdf5 text":          {hdf5 + header(message("\x0c", "\x03\x00\x01\x00\x08\x00\x04\x00\x00"+"a"+"\x13\x00\x00\x00\xff\xff\xff\x7f"+"\x02\x00\x00\x00")), ""},
+		"hdf5 heap of texts": {hdf5 + header(message("\x0c", "\x03\x00\x01\x00\x08\x00\x04\x00\x00"+"a"+"\x19\x01\x00\x00\x10\x00\x00\x00"+"\x02\x00\x00\x00"+"\xff\xff\xff\x7f"+u64(4096)+"\x01\x00\x00\x00")), ""},
+		"keras":              {"PK\x03\x04", zip64(u64(1<<33), u64(1<<39), u64(1<<38))},
 		"nothing":            {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,6 +147,10 @@ func readAll(t *testing.T, r io.ReaderAt, size int64) {
 	_, err = weights.ReadTFLite(r, size)
 	checkError(t, err, size)
 	_, err = weights.ReadCheckpoint(r, size, model.Add)
+	checkError(t, err, size)
+	_, err = weights.ReadHDF5(r, size, model.Add)
+	checkError(t, err, size)
+	_, err = weights.ReadKeras(r, size, model.Add)
 	checkError(t, err, size)
 	_, err = weights.ReadIndex(r, size)
 	checkError(t, err, size)

@@ -236,10 +236,14 @@ var buffers = [...]string{"num_batches_tracked", "running_mean", "running_var", 
 	"relative_position_index", ".attn.masked_bias", ".attention.masked_bias", "rope_freqs.weight"}
 
 func isBuffer(t Tensor) bool {
+	if isKerasState(t.Name) {
+		return true
+	}
 	if strings.HasSuffix(t.Name, ".attn.bias") || strings.HasSuffix(t.Name, ".attention.bias") {
 		return len(t.Shape) == 4 // GPT's causal mask
 	}
 	name := strings.TrimSuffix(t.Name, "/.ATTRIBUTES/VARIABLE_VALUE") // of TensorFlow's objects
+	name = strings.TrimSuffix(name, ":0")                             // of Keras 2
 	return endsWithAny(name, buffers[:]) || isTraining(name)
 }
 
@@ -272,4 +276,27 @@ func cutLast(s, sep string) (before, after string, found bool) {
 		return s[:i], s[i+len(sep):], true
 	}
 	return s, "", false
+}
+
+// kerasStates are the groups of a Keras file that training left there.
+var kerasStates = [...]string{"optimizer", "optimizer_weights", "metrics", "_metrics", "compiled_metrics", "_compile_metrics", "loss_tracker", "_loss_tracker"}
+
+// isKerasState knows what is no parameter by its path in a Keras file: the state
+// of training and of random numbers, and what a layer keeps of the batches it saw.
+// Keras 3 numbers the variables of such a layer and has them last, after a scale
+// and an offset that may be missing: there is no telling then.
+func isKerasState(path string) bool {
+	first, below, ok := strings.Cut(path, "/")
+	switch {
+	case !ok:
+		return false
+	case slices.Contains(kerasStates[:], first):
+		return true
+	}
+	if strings.Contains(below, "seed_generator") || strings.Contains(below, "random_generator") {
+		return true
+	}
+	layer, variable, ok := strings.Cut(below, "/vars/")
+	name := layer[strings.LastIndexByte(layer, '/')+1:]
+	return ok && strings.HasPrefix(name, "batch_normalization") && (variable == "2" || variable == "3")
 }

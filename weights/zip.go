@@ -9,15 +9,24 @@ import (
 // zipEntry is what the directory at the end of a zip archive says of a file.
 type zipEntry struct {
 	name   string
-	size   int64 // not compressed
-	stored bool  // not compressed
+	size   int64  // not compressed
+	packed int64  // compressed
+	method uint16 // of compression
+	flags  uint16
+	header int64 // where its own header is, which its content follows
 }
+
+// stored says whether the content is in the archive as it is.
+func (e zipEntry) stored() bool { return e.method == 0 && e.flags&zipEncrypted == 0 }
 
 const (
 	zipEndLen     = 22
 	zipEnd64Len   = 56
 	zipLocatorLen = 20
 	zipHeadLen    = 46
+	zipLocalLen   = 30
+	zipEncrypted  = 1          // of the flags
+	zipNoRoom     = 0xffffffff // stands for a number that is elsewhere
 )
 
 var (
@@ -25,16 +34,23 @@ var (
 	zipEnd64Magic   = []byte("PK\x06\x06")
 	zipLocatorMagic = []byte("PK\x06\x07")
 	zipHeadMagic    = []byte("PK\x01\x02")
+	zipLocalMagic   = []byte("PK\x03\x04")
 )
 
 // zipDirectory is where the directory is.
-type zipDirectory struct{ start, length, entries int64 }
+type zipDirectory struct {
+	start, length, entries int64
+	before                 int64 // bytes before the archive, which counts from its own start
+}
 
 // zipEntries calls each for the files of a zip archive until it returns false.
 // archive/zip is not used since it allocates for the count that a sparse file
 // declares.
 func zipEntries(r io.ReaderAt, size int64, each func(zipEntry) bool) error {
-	s := newSource("zip", r, size)
+	return newSource("zip", r, size).zipEntries(each)
+}
+
+func (s *source) zipEntries(each func(zipEntry) bool) error {
 	dir, err := s.zipDirectory()
 	if err != nil {
 		return err
@@ -46,6 +62,7 @@ func zipEntries(r io.ReaderAt, size int64, each func(zipEntry) bool) error {
 			if err != nil {
 				return err
 			}
+			e.header = addSat(e.header, dir.before)
 			if !each(e) {
 				return nil
 			}
@@ -64,7 +81,7 @@ func (s *source) zipDirectory() (zipDirectory, error) {
 		length:  int64(binary.LittleEndian.Uint32(end[12:])),
 		start:   int64(binary.LittleEndian.Uint32(end[16:])),
 	}
-	if dir.entries == 0xffff || dir.length == 0xffffffff || dir.start == 0xffffffff {
+	if dir.entries == 0xffff || dir.length == zipNoRoom || dir.start == zipNoRoom {
 		if dir, at, err = s.zip64(dir, at); err != nil {
 			return zipDirectory{}, err
 		}
@@ -75,8 +92,8 @@ func (s *source) zipDirectory() (zipDirectory, error) {
 	if dir.entries < 0 || dir.entries > dir.length/zipHeadLen {
 		return zipDirectory{}, s.errorf(at, "%d files are announced in a directory of %d bytes", dir.entries, dir.length)
 	}
-	// Archives with something before them count from their own start.
-	dir.start = at - dir.length
+	dir.before = at - dir.length - dir.start
+	dir.start += dir.before
 	return dir, nil
 }
 
@@ -141,12 +158,15 @@ func (s *source) zipEntry() (zipEntry, error) {
 	}
 	e := zipEntry{
 		name:   name,
+		flags:  binary.LittleEndian.Uint16(head[8:]),
+		method: binary.LittleEndian.Uint16(head[10:]),
+		packed: int64(binary.LittleEndian.Uint32(head[20:])),
 		size:   int64(binary.LittleEndian.Uint32(head[24:])),
-		stored: binary.LittleEndian.Uint16(head[10:]) == 0,
+		header: int64(binary.LittleEndian.Uint32(head[42:])),
 	}
 	extra := int64(binary.LittleEndian.Uint16(head[30:]))
-	if e.size == 0xffffffff {
-		if err := s.within(extra, func() error { return s.zipSize(&e) }); err != nil {
+	if e.size == zipNoRoom || e.packed == zipNoRoom || e.header == zipNoRoom {
+		if err := s.within(extra, func() error { return s.zipSizes(&e) }); err != nil {
 			return zipEntry{}, err
 		}
 		extra = 0
@@ -154,10 +174,10 @@ func (s *source) zipEntry() (zipEntry, error) {
 	return e, s.skip(extra + int64(binary.LittleEndian.Uint16(head[32:])))
 }
 
-// zipSize looks for a size of 64 bits among the extra fields, where it is first.
-func (s *source) zipSize(e *zipEntry) error {
+// zipSizes looks for numbers of 64 bits among the extra fields: those that had no
+// room before, in this order.
+func (s *source) zipSizes(e *zipEntry) error {
 	for s.left() >= 4 {
-		at := s.offset()
 		id, err := s.uint(2, binary.LittleEndian)
 		if err != nil {
 			return err
@@ -166,18 +186,56 @@ func (s *source) zipSize(e *zipEntry) error {
 		if err != nil {
 			return err
 		}
-		if id != 1 || n < 8 {
+		if id != 1 {
 			if err := s.skip(int64(n)); err != nil {
 				return err
 			}
 			continue
 		}
-		size, err := s.uint(8, binary.LittleEndian)
-		if err == nil && size > maxInt64 {
-			err = s.errorf(at, "a file of %d bytes in the archive", size)
-		}
-		e.size = int64(size)
-		return err
+		return s.within(int64(n), func() error { return s.zipNumbers(&e.size, &e.packed, &e.header) })
 	}
 	return nil
+}
+
+func (s *source) zipNumbers(numbers ...*int64) error {
+	for _, n := range numbers {
+		if *n != zipNoRoom || s.left() < 8 {
+			continue
+		}
+		at := s.offset()
+		v, err := s.uint(8, binary.LittleEndian)
+		if err == nil && v > maxInt64 {
+			err = s.errorf(at, "a file of %d bytes in the archive", v)
+		}
+		if err != nil {
+			return err
+		}
+		*n = int64(v)
+	}
+	return nil
+}
+
+// zipContent finds where the content of a file is. It is an error if it is not
+// stored as it is.
+func (s *source) zipContent(e zipEntry) (at int64, err error) {
+	if !e.stored() {
+		return 0, s.errorf(min(e.header, s.end), "%q is compressed or encrypted, and nothing is decompressed here", e.name)
+	}
+	if e.header > s.end-zipLocalLen {
+		return 0, s.errorf(s.end, "%q is said to be at byte %d", e.name, e.header)
+	}
+	s.seek(e.header)
+	var head [zipLocalLen]byte
+	if err := s.full(head[:]); err != nil {
+		return 0, err
+	}
+	if !bytes.HasPrefix(head[:], zipLocalMagic) {
+		return 0, s.errorf(e.header, "%q is not where it is said to be", e.name)
+	}
+	err = s.skip(int64(binary.LittleEndian.Uint16(head[26:])) + int64(binary.LittleEndian.Uint16(head[28:])))
+	at = s.offset()
+	if err == nil && e.size > s.left() {
+		err = s.errorf(at, "%q has %d bytes and there are %d more", e.name, e.size, s.left())
+	}
+	return at, err
 }

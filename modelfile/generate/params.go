@@ -110,6 +110,8 @@ func (s *study) count(c copyOf) (tally, error) {
 		t, err = s.countTFLite(c)
 	case c.format == "tensorflow":
 		t, err = s.countTensorFlow(c)
+	case c.format == "keras":
+		t, err = s.countKeras(c)
 	}
 	t.name = cmp.Or(c.dir, "the main model")
 	t.compute = cmp.Or(c.config.quant.compute, c.config.dtype, t.compute)

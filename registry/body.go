@@ -46,12 +46,15 @@ func (o *outgoing) open() (io.ReadCloser, error) {
 	return o.body, nil
 }
 
-// takeBack reports that what was sent so far is lost, and ends the reading.
-func (o *outgoing) takeBack() {
+// takeBack reports that what was sent so far is lost, and how much that is, and
+// ends the reading.
+func (o *outgoing) takeBack() (sent int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.report(-o.sent)
+	sent = o.sent
+	o.report(-sent)
 	o.sent, o.body = 0, nil
+	return sent
 }
 
 // complete reports that all of it was taken, read or not, and ends the reading.

@@ -114,9 +114,19 @@ func explain(ctx context.Context, err error) error {
 	}
 	outer, ok := errors.AsType[*url.Error](err)
 	if !ok {
-		return &problem{text: printable(innermost(err).Error())}
+		return &problem{text: printable(withoutRequest(innermost(err).Error()))}
 	}
 	return unreachable(outer.Err)
+}
+
+// withoutRequest leaves out the request that oras-go puts in front of what it says
+// of an answer: METHOD "URL": text.
+func withoutRequest(text string) string {
+	method, rest, _ := strings.Cut(text, ` "`)
+	if _, said, ok := strings.Cut(rest, `": `); ok && method == strings.ToUpper(method) {
+		return said
+	}
+	return text
 }
 
 // unreachable is an error of the transport.

@@ -10,6 +10,12 @@ import (
 	"github.com/tareml/tare/blob"
 )
 
+// locationOf is [locationOf], with no secret in its errors.
+func (r *Repository) locationOf(req *http.Request, resp *http.Response) (*url.URL, error) {
+	at, err := locationOf(req, resp)
+	return at, r.client.secrets.purged(err)
+}
+
 // locationOf is where an answer says that a session is, seen from whoever gave it:
 // req may have been redirected. That does not step down from TLS.
 func locationOf(req *http.Request, resp *http.Response) (*url.URL, error) {
@@ -43,7 +49,7 @@ func uploadLocation(base *url.URL, location string) (*url.URL, error) {
 }
 
 func withoutTLS(u *url.URL) error {
-	return fmt.Errorf("the registry wants the upload at %s://%s, without TLS: %w", printable(u.Scheme), printable(u.Host), blob.ErrHostile)
+	return &problem{text: fmt.Sprintf("the registry wants the upload at %s://%s, without TLS", printable(u.Scheme), printable(u.Host)), kind: blob.ErrHostile}
 }
 
 // canonical is the origin of u, with the port spelled out.

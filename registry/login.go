@@ -94,10 +94,10 @@ func (c *Client) ping(ctx context.Context, origin endpoint, cred Credential) (as
 		return known(ctx, host)
 	}).Do(req)
 	if err != nil {
-		return asked, explain(ctx, err)
+		return asked, c.secrets.purged(explain(ctx, err))
 	}
 	if err := refusal(resp); err != nil {
-		return asked, err
+		return asked, c.secrets.purged(err)
 	}
 	discard(resp)
 	return asked, nil

@@ -17,6 +17,7 @@ func (u *upload) consider(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[*sourceError](err); ok {
 		return err
 	}
+	u.why = err.Error()
 	if u.adapt(err) {
 		return nil
 	}
@@ -31,8 +32,8 @@ func (u *upload) consider(ctx context.Context, err error) error {
 	default:
 		return err
 	}
-	u.gained, u.why = 0, err.Error()
-	if u.failures++; u.failures < uploadAttempts {
+	u.gained = 0
+	if u.failures++; u.failures < uploadAttempts && (u.times > 0 || !u.exhausted(u.desc.Size)) {
 		return nil
 	}
 	err = fmt.Errorf("gave up after %d attempts in a row: %w", u.failures, err)
@@ -50,6 +51,30 @@ func (u *upload) doubt() {
 		return
 	}
 	u.unsure, u.asked = true, true
+}
+
+// blame notes whose fault it is that a body of which so much was sent is not where
+// it should be. Small blobs cost little, however often they are refused.
+func (u *upload) blame(err error, sent int64) {
+	switch {
+	case u.last > 0 && (passing(err) && !isFault(err) || errors.Is(err, errAdmitted)):
+		u.cut = true
+	case isSessionError(err) && u.desc.Size > min(u.chunk(), minChunk):
+		u.refused += sent
+	}
+}
+
+// isFault says whether err is an answer of the registry itself that has no other
+// reason than the registry.
+func isFault(err error) bool {
+	return isSuccess(err) || hasStatus(err, http.StatusInternalServerError, http.StatusInsufficientStorage)
+}
+
+// isSuccess says whether err is about an answer that was good, but not the one
+// that was wanted.
+func isSuccess(err error) bool {
+	p, ok := errors.AsType[*problem](err)
+	return ok && p.status/100 == 2
 }
 
 // leavesOpen says whether a request that ended like this may have taken effect.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/opencontainers/go-digest"
 )
 
 const (
@@ -45,6 +47,18 @@ func (r *redactor) text(s string) string {
 		return s
 	}
 	return replacer.Replace(s)
+}
+
+// purged is err without secrets, if it is a problem: one may quote what a server
+// said elsewhere than in a refusal, such as where to go on.
+func (r *redactor) purged(err error) error {
+	p, ok := err.(*problem)
+	if !ok {
+		return err
+	}
+	clean := *p // others may have been given the same error
+	clean.text, clean.hint = r.text(p.text), r.text(p.hint)
+	return &clean
 }
 
 // learn remembers a secret.
@@ -146,10 +160,20 @@ func (t *scrubber) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, t.scrubbed(req, err)
 	}
+	t.purgeDigest(resp.Header)
 	if resp.StatusCode >= 400 {
 		resp.Body = &scrubbedBody{ReadCloser: resp.Body, scrub: func(s string) string { return addressed(req.URL, t.secrets.text(s)) }}
 	}
 	return resp, nil
+}
+
+// purgeDigest blanks secrets out of a digest that is none: it is good for nothing
+// but to be quoted.
+func (t *scrubber) purgeDigest(header http.Header) {
+	const name = "Docker-Content-Digest"
+	if said := header.Get(name); said != "" && digest.Digest(said).Validate() != nil {
+		header.Set(name, t.secrets.text(said))
+	}
 }
 
 func (t *scrubber) CloseIdleConnections() { closeIdle(t.next) }

@@ -6,12 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/tareml/tare/blob"
 )
 
 // TestServersThatQuoteSecrets: what was sent to a server does not come back out of
@@ -57,6 +62,92 @@ func TestServersThatQuoteSecrets(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestHeadersThatQuoteSecrets is about what ends up in an error without being in a
+// refusal.
+func TestHeadersThatQuoteSecrets(t *testing.T) {
+	const password = "s3cret-99"
+	manifest := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"}`)
+	pull := func(r *Repository) error { _, _, err := r.Manifest(t.Context(), r.ref); return err }
+	push := func(r *Repository) error {
+		return r.PushManifest(t.Context(), describe(ocispec.MediaTypeImageManifest, manifest), manifest)
+	}
+	upload := func(r *Repository) error {
+		_, err := r.Upload(t.Context(), describe("", manifest), nopCloser{blob.Bytes(manifest)}, nil)
+		return err
+	}
+	challenge := func(realm string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s"`, realm))
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}
+	redirect := func(w http.ResponseWriter, req *http.Request) bool {
+		if req.URL.RawQuery != "" {
+			return false
+		}
+		w.Header().Set("Location", req.URL.Path+"?signature=of-the-s3cret-99")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return true
+	}
+	for name, test := range map[string]struct {
+		do     func(*Repository) error
+		answer func(http.ResponseWriter, *http.Request)
+		says   string
+	}{
+		"the digest of a manifest": {pull, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Docker-Content-Digest", "sha256:\u202e"+password)
+			w.Write(manifest)
+		}, "calls the manifest sha256:…"},
+		"the digest of a push": {push, func(w http.ResponseWriter, req *http.Request) {
+			if req.Method != http.MethodPut {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			w.Header().Set("Docker-Content-Digest", password)
+			w.WriteHeader(http.StatusCreated)
+		}, "Docker-Content-Digest: …"},
+		"the address of a push": {push, func(w http.ResponseWriter, req *http.Request) {
+			if req.Method == http.MethodPut && redirect(w, req) {
+				return
+			}
+			w.Header().Set("Docker-Content-Digest", "x")
+			w.WriteHeader(http.StatusCreated)
+		}, "Docker-Content-Digest: x"},
+		"the token service":            {pull, challenge("\u202eftp://" + password + "/token"), `gives "ftp://…/token"`},
+		"the key of the token service": {pull, challenge("ftp://own:own-s3cret@r.example/token?key=own-s3cret"), `gives "…@r.example/token"`},
+		"the upload": {upload, func(w http.ResponseWriter, req *http.Request) {
+			if req.Method != http.MethodPost {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			w.Header().Set("Location", "ftp://"+password+"%E2%80%AE.example/upload?key=own-s3cret")
+			w.WriteHeader(http.StatusAccepted)
+		}, "wants the upload at ftp://….example, without TLS"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			test.answer(w, req)
+		}))
+		host := server.Listener.Addr().String()
+		client := newTestClient(t, Options{PlainHTTP: true, Credentials: StaticCredentials(host, "hugo", password, DockerCredentials())})
+		client.secrets.learn(password) // it was sent before
+		err := test.do(newTestRepository(t, client, host+"/m/x:v1"))
+		server.Close()
+		if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error()+hintOf(err), "s3cret") || strings.Contains(err.Error(), "\u202e") {
+			t.Errorf("%s: %v, hint %q, want %q", name, err, hintOf(err), test.says)
+		}
+	}
+}
+
+// TestHintsThatQuoteSecrets is about the name of a host that is not there.
+func TestHintsThatQuoteSecrets(t *testing.T) {
+	r := &redactor{}
+	r.learn("s3cret-99")
+	err := r.purged(unreachable(&net.DNSError{Name: "s3cret-99.example", IsNotFound: true}))
+	if !errors.Is(err, ErrUnreachable) || strings.Contains(err.Error()+hintOf(err), "s3cret") || !strings.Contains(hintOf(err), "….example") {
+		t.Errorf("%v, hint %q", err, hintOf(err))
 	}
 }
 

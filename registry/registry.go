@@ -110,6 +110,7 @@ type Client struct {
 	grain     grain
 	store     credentials.Store
 	auth      *authenticator
+	secrets   *redactor
 	sleep     func(context.Context, time.Duration) error
 	plainHTTP bool
 	notices   notices
@@ -157,6 +158,7 @@ func newClient(o Options, pools *pools) *Client {
 	c.directory = newDirectory(o.Hosts, pools)
 	transport := newTransport(o, pools, c.slots.shrink)
 	client := &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+	c.secrets = transport.secrets
 	c.auth = newAuthenticator(client, credentialFunc(o.Credentials))
 	return c
 }

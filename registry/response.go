@@ -29,7 +29,7 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 		err = explain(req.Context(), err)
 	}
 	if err != nil {
-		return nil, c.advised(req, resp, err)
+		return nil, c.advised(req, resp, c.secrets.purged(err))
 	}
 	return resp, nil
 }

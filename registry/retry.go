@@ -29,11 +29,12 @@ const (
 // retrier repeats requests that failed for a reason that may pass. Requests
 // with a body are repeated if the body can be had again.
 type retrier struct {
-	next   http.RoundTripper
-	sleep  func(context.Context, time.Duration) error
-	busy   func()    // or nil
-	log    *debugLog // or nil
-	pauses pauses
+	next    http.RoundTripper
+	sleep   func(context.Context, time.Duration) error
+	busy    func()    // or nil
+	log     *debugLog // or nil
+	secrets *redactor // that were sent
+	pauses  pauses
 
 	notices notices
 }

@@ -85,7 +85,7 @@ func (r *Repository) post(ctx context.Context, query url.Values) (*session, erro
 		return nil, &problem{text: fmt.Sprintf("unexpected status %d for a new upload", resp.StatusCode), status: resp.StatusCode}
 	}
 	s := &session{repo: r}
-	if s.at, err = locationOf(req, resp); err != nil {
+	if s.at, err = r.locationOf(req, resp); err != nil {
 		return nil, err
 	}
 	if least, err := strconv.ParseInt(resp.Header.Get("OCI-Chunk-Min-Length"), 10, 64); err == nil {
@@ -164,7 +164,7 @@ func (s *session) move(req *http.Request, resp *http.Response) error {
 	if resp.Header.Get("Location") == "" {
 		return nil
 	}
-	at, err := locationOf(req, resp)
+	at, err := s.repo.locationOf(req, resp)
 	if err != nil {
 		return err
 	}

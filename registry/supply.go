@@ -152,10 +152,10 @@ func (s *supply) get(e endpoint, req *http.Request, want extent, do func(*http.R
 func (c *Client) doPlain(req *http.Request) (*http.Response, error) {
 	resp, err := c.auth.Client.Do(req)
 	if err != nil {
-		return nil, explain(req.Context(), err)
+		return nil, c.secrets.purged(explain(req.Context(), err))
 	}
 	if err := refusal(resp); err != nil {
-		return nil, err
+		return nil, c.secrets.purged(err)
 	}
 	return resp, nil
 }

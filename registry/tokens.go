@@ -71,7 +71,7 @@ func tokenService(ctx context.Context, realm string) (*url.URL, error) {
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return nil, &problem{
-			text: fmt.Sprintf("the registry gives %q for the address of its token service", printable(realm)),
+			text: fmt.Sprintf("the registry gives %q for the address of its token service", printable(withoutSecrets(realm))),
 			kind: ErrDenied,
 			hint: "that is for whoever runs the registry to put right",
 		}
@@ -80,6 +80,16 @@ func tokenService(ctx context.Context, realm string) (*url.URL, error) {
 	}
 	u.User = nil
 	return u, nil
+}
+
+// withoutSecrets is what may be shown of an address that cannot be read: neither a
+// query nor what stands before the host.
+func withoutSecrets(address string) string {
+	address, _, _ = strings.Cut(address, "?")
+	if i := strings.LastIndexByte(address, '@'); i >= 0 {
+		return redacted + address[i:]
+	}
+	return address
 }
 
 // tokenRequest asks for a token in the name of cred, or of nobody if it is empty.

@@ -28,9 +28,9 @@ const (
 
 // newTransport stacks, from the outside in: retries and pauses, the log of
 // --debug, the scrubber of refusals, the limit on the rate, the guard against
-// stalls, the guard of credentials, the User-Agent, connections. It calls busy when a server says that
-// it has too much to do.
-func newTransport(o Options, connections http.RoundTripper, busy func()) http.RoundTripper {
+// stalls, the guard of credentials, the User-Agent, connections. It calls busy when
+// a server says that it has too much to do.
+func newTransport(o Options, connections http.RoundTripper, busy func()) *retrier {
 	secrets := &redactor{}
 	log := newDebugLog(o.Debug, secrets)
 	next := connections
@@ -44,7 +44,7 @@ func newTransport(o Options, connections http.RoundTripper, busy func()) http.Ro
 	if log != nil {
 		next = &debugger{log: log, next: next}
 	}
-	return &retrier{sleep: o.Sleep, busy: busy, log: log, next: next}
+	return &retrier{sleep: o.Sleep, busy: busy, log: log, secrets: secrets, next: next}
 }
 
 // userAgent names the program in every request.

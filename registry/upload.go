@@ -107,6 +107,7 @@ type upload struct {
 	safe, resumed int64 // reported
 	best          int64 // the most that the registry ever had
 	patience
+	custody
 	unconfirmed bool // the registry may be making a blob of all bytes
 	distrusted  bool // all bytes arrived once, and were refused
 	lost        bool // a session was unknown when its first chunk came
@@ -172,6 +173,9 @@ func (u *upload) attempt(ctx context.Context) error {
 		if done, err := u.settle(ctx); done || err != nil {
 			return err
 		}
+	}
+	if err := u.broken(u.desc.Size, u.why); err != nil {
+		return err
 	}
 	if u.session == nil {
 		if err := u.begin(ctx); u.mounted || err != nil {
@@ -265,6 +269,7 @@ func (u *upload) adopt(n int64) {
 	}
 	u.report(n-resumed-u.safe, resumed-u.resumed)
 	u.safe, u.resumed = n-resumed, resumed
+	u.found(n)
 }
 
 // advance renews patience for what goes beyond all that was reached before. To get
@@ -315,7 +320,7 @@ func (u *upload) sendChunk(ctx context.Context) error {
 	if err := u.send(func(body *outgoing) error { return s.append(ctx, body) }); err != nil {
 		return err
 	}
-	u.asked = false
+	u.asked, u.taken = false, s.offset
 	u.advance(s.offset)
 	u.learn(func(h *habits) { h.Chunks = true })
 	return nil
@@ -329,6 +334,9 @@ func (u *upload) finish(ctx context.Context) error {
 	return u.send(func(body *outgoing) error {
 		err := s.commit(ctx, u.desc.Digest, body)
 		u.unconfirmed = err != nil && body.gone() && leavesOpen(err)
+		if isSuccess(err) {
+			u.taken = u.desc.Size
+		}
 		return err
 	})
 }
@@ -337,7 +345,7 @@ func (u *upload) finish(ctx context.Context) error {
 func (u *upload) send(by func(*outgoing) error) error {
 	body := &outgoing{src: u.src, off: u.session.offset, n: u.last, report: func(n int64) { u.report(n, 0) }}
 	if err := by(body); err != nil {
-		body.takeBack()
+		u.blame(err, body.takeBack())
 		return err
 	}
 	body.complete()

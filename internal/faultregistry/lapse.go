@@ -99,6 +99,14 @@ func Vanish() Fault {
 	})
 }
 
+// Lose has the session lose what it took beyond its first n bytes, before the
+// request, as if that had never come. Whether it says so is for another fault.
+func Lose(n int64) Fault {
+	return fault(func(x *exchange) bool { return x.session != nil && x.session.size() > n }, func(x *exchange) {
+		x.session.truncate(n)
+	})
+}
+
 // NoMount answers to a mount with a session, as if the blob were not there.
 func NoMount() Fault {
 	return fault(func(x *exchange) bool { return x.Mount != "" && !x.locates && x.effect != nil }, func(x *exchange) {

@@ -146,6 +146,22 @@ func TestVanish(t *testing.T) {
 	}
 }
 
+// TestLose takes the rest of an upload back, and takes in what comes then.
+func TestLose(t *testing.T) {
+	p := newPusher(t)
+	p.reg.Script(f.Session, f.Lose(size/2).Method("GET"), f.Lose(0).And(f.Status(416)).Put())
+	data := random(size, 1)
+	p.begin()
+	p.chunk(0, data)
+	p.wantsOffset(fmt.Sprintf("0-%d", size/2-1))
+	p.wants("the rest", p.chunk(size/2, data[size/2:]), 202)
+	p.wants("the end", p.close(digestOf(data), nil), 416)
+	p.wantsOffset("0-0")
+	p.wants("all again", p.chunk(0, data), 202)
+	p.wants("the end", p.close(digestOf(data), nil), 201)
+	p.wantsBlob(data)
+}
+
 func TestLocations(t *testing.T) {
 	data := random(size, 1)
 	for name, test := range map[string]struct {

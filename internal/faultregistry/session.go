@@ -107,6 +107,15 @@ func (s *session) size() int64 {
 	return s.content.size
 }
 
+// truncate keeps the first n bytes.
+func (s *session) truncate(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.content
+	s.content, s.hash = buffer{}, sha256.New()
+	io.Copy(io.MultiWriter(&s.content, s.hash), io.NewSectionReader(&all, 0, n))
+}
+
 // appender appends to a session until a later request comes.
 type appender struct {
 	s    *session

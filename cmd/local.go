@@ -139,7 +139,7 @@ func (v *view) artifact(ref registry.Reference) (*artifact, error) {
 	return newArtifact(ref, desc, data)
 }
 
-// contents is artifact for who wants the files: it takes plain images too, and
+// contents is artifact for commands that want the files: it takes plain images too, and
 // of an index the manifest for this machine.
 func (v *view) contents(ref registry.Reference) (*artifact, error) {
 	desc, err := resolve(v.Store, ref)

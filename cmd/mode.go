@@ -41,7 +41,7 @@ func (m *fileMode) String() string {
 // Type implements pflag.Value.
 func (m *fileMode) Type() string { return "mode" }
 
-// owner is a flag for who gets the files: UID, UID:GID or :GID, in numbers.
+// owner is the flag that says who gets the files: UID, UID:GID or :GID, in numbers.
 type owner struct {
 	ids *extract.Owner // nil: whoever extracts them
 }

@@ -163,7 +163,7 @@ type environmentStore struct {
 	host string
 }
 
-// Advise implements [registry.Adviser]: a login does not help who has other
+// Advise implements [registry.Adviser]: a login does not help those who have other
 // credentials in the environment.
 func (s environmentStore) Advise(name string, r registry.Refusal) string {
 	if name == s.host && r.Status == http.StatusUnauthorized && !r.Anonymous {
@@ -184,7 +184,7 @@ func remoteArtifact(ctx context.Context, repo *registry.Repository, ref registry
 	return newArtifact(ref, desc, data)
 }
 
-// remoteContents is remoteArtifact for who wants the files: it takes plain images
+// remoteContents is remoteArtifact for commands that want the files: it takes plain images
 // too, and of an index the manifest for this machine.
 func remoteContents(ctx context.Context, repo *registry.Repository, ref registry.Reference) (*artifact, error) {
 	desc, data, err := repo.Manifest(ctx, ref)

@@ -52,7 +52,7 @@ func (s authFileStore) Get(ctx context.Context, server string) (Credential, erro
 	return s.CredentialStore.Get(ctx, server)
 }
 
-// Advise implements [Adviser]. A login does not help who has old credentials in
+// Advise implements [Adviser]. A login does not help those with old credentials in
 // the file.
 func (s authFileStore) Advise(registry string, r Refusal) string {
 	if r.Status == http.StatusUnauthorized && !r.Anonymous {

@@ -9,7 +9,7 @@ import (
 	"github.com/tareml/tare/blob"
 )
 
-// errOver is for who still reads a body when nobody waits for that.
+// errOver is what a reader of the body gets when nobody waits for that any more.
 var errOver = errors.New("the request is over")
 
 // outgoing is a part of a source as the body of a request, which can be read from

@@ -92,7 +92,7 @@ func (h helper) run(ctx context.Context, action string, input []byte) ([]byte, e
 		defer time.AfterFunc(h.patience, func() { h.waiting(h.program()) }).Stop()
 	}
 	err := cmd.Run()
-	if errors.Is(err, exec.ErrWaitDelay) { // it ended well; who has its pipe is not waited for
+	if errors.Is(err, exec.ErrWaitDelay) { // it ended well, and left its pipe to somebody else
 		err = nil
 	}
 	return out.Bytes(), err

@@ -90,7 +90,7 @@ func (c *Client) learn(registry string, change func(*habits)) {
 	change(c.heldHabits(registry))
 }
 
-// heldHabits are those of a registry, for who holds the mutex.
+// heldHabits are those of a registry, for callers that hold the mutex.
 func (c *Client) heldHabits(registry string) *habits {
 	if c.habits[registry] == nil {
 		h := c.recall(registry)

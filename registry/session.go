@@ -153,7 +153,7 @@ func (s *session) send(req *http.Request, body *outgoing) (*http.Response, error
 	return nil, err
 }
 
-// sourceError is one of whom the bytes come from.
+// sourceError is an error of the source that the bytes come from.
 type sourceError struct{ cause error }
 
 func (e *sourceError) Error() string { return "reading the source: " + e.cause.Error() }

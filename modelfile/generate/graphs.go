@@ -87,7 +87,7 @@ func (s *study) checkExternal(graph string, external []string) {
 		}
 	}
 	if missing != nil {
-		s.warnings.add("%s that %q keeps its weights in missing: %s", plural(len(missing), "file"), graph, some(missing))
+		s.warnings.add("%q keeps weights in %s that cannot be found: %s", graph, plural(len(missing), "file"), some(missing))
 	}
 }
 
@@ -111,7 +111,7 @@ func graphParts(graphs []file) ([]file, error) {
 	}
 	order = dropRepeats(order)
 	if len(order) > 1 && !distinctRoles(order) {
-		return nil, fmt.Errorf("%s do not tell copies from parts: %s", plural(len(graphs), "name"), some(pathsOf(graphs)))
+		return nil, fmt.Errorf("%s may be parts of one model or models of their own: %s", plural(len(graphs), "file"), some(pathsOf(graphs)))
 	}
 	var chosen []file
 	for _, stem := range order {

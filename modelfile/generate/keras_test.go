@@ -47,7 +47,7 @@ func TestDescribeKeras(t *testing.T) {
 			PRECISION float32`},
 		"several": {model{"a.h5": older, "b.keras": newer(plain, "F16")}, `NAME x
 			FORMAT keras
-			- the parameters were not counted: 2 names do not tell copies from parts: "a.h5", "b.keras"`},
+			- the parameters were not counted: 2 files may be parts of one model or models of their own: "a.h5", "b.keras"`},
 		"packed": {model{"model.keras": newer(`{"config": {"dtype": {"config": {"name": "int4_from_float32"}}}}`, "I8")}, `NAME x
 			FORMAT keras
 			- the parameters were not counted: "model.keras": weights packed by int4 do not show it`},

@@ -314,7 +314,7 @@ func TestDescribeModels(t *testing.T) {
 			- the parameters were not counted: weights packed by aqlm do not show it`},
 		{"names that tell nothing", model{"a.safetensors": weight("F16", m), "b.safetensors": weight("F16", m)}, `NAME x
 			FORMAT safetensors
-			- the parameters were not counted: 2 names do not tell copies from parts: "a.safetensors", "b.safetensors"`},
+			- the parameters were not counted: 2 files may be parts of one model or models of their own: "a.safetensors", "b.safetensors"`},
 		{"onnx of several parts", model{
 			"det/model.onnx": onnxOf(m), "rec/model.onnx": onnxOf(2 * m), "rec/model_fp16.onnx": onnxOf(2 * m),
 		}, `NAME x

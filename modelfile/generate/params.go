@@ -133,7 +133,7 @@ func (s *study) shardsOf(c copyOf) ([]file, shardIndex, error) {
 	}
 	switch {
 	case !ok:
-		return nil, shardIndex{}, fmt.Errorf("%s do not tell copies from parts: %s", plural(len(c.files), "name"), some(pathsOf(c.files)))
+		return nil, shardIndex{}, fmt.Errorf("%s may be parts of one model or models of their own: %s", plural(len(c.files), "file"), some(pathsOf(c.files)))
 	case !best.complete():
 		n, _ := best.missing()
 		return nil, shardIndex{}, fmt.Errorf("%s missing", plural(n, "shard"))

@@ -119,7 +119,7 @@ func TestDescribeTFLite(t *testing.T) {
 		"other models": {model{"cat.tflite": float, "dog.tflite": float}, `
 			NAME net
 			FORMAT tflite
-			- the parameters were not counted: 2 names do not tell copies from parts: "cat.tflite", "dog.tflite"`},
+			- the parameters were not counted: 2 files may be parts of one model or models of their own: "cat.tflite", "dog.tflite"`},
 		"other name": {model{"model.lite": int8s}, `
 			NAME net
 			FORMAT tflite

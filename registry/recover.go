@@ -43,8 +43,9 @@ func (u *upload) consider(ctx context.Context, err error) error {
 	return err
 }
 
-// doubt has the session asked that refused something: it may be somewhere else than
-// it was thought to be. It is given up if that was done, or if it has nothing.
+// doubt is for a session that refused something: it may have more bytes or fewer
+// than was thought, and is asked. It is given up if it was asked already, and if it
+// has none that would be lost.
 func (u *upload) doubt() {
 	if u.asked || u.chunked && u.session.offset == 0 {
 		u.restart(u.safe+u.resumed > 0)

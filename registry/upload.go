@@ -94,11 +94,9 @@ type upload struct {
 	from   string // another repository that may have the blob, or ""
 	report func(safe, resumed int64)
 
-	session   *session // nil if there is none
-	unsure    bool     // the session has to be asked what it has
-	inherited bool     // it is one of an earlier process, and was not asked yet
-	asked     bool     // it refused something, was asked, and has taken nothing since
-	claim     Claim    // of the session's entry in the journal, or nil
+	session *session // nil if there is none
+	doubts           // of the session
+	claim   Claim    // of its entry in the journal, or nil
 
 	why     string // it failed the last time
 	last    int64  // bytes that the last request was to send
@@ -108,10 +106,19 @@ type upload struct {
 	best          int64 // the most that the registry ever had
 	patience
 	custody
-	unconfirmed bool // the registry may be making a blob of all bytes
-	distrusted  bool // all bytes arrived once, and were refused
-	lost        bool // a session was unknown when its first chunk came
-	mounted     bool // from another repository
+	distrusted bool // all bytes arrived once, and were refused
+	lost       bool // a session was unknown when its first chunk came
+	mounted    bool // from another repository
+}
+
+// doubts are about a session. A new one has none. One that something went wrong
+// with, or that is of an earlier process, is unsure until it was asked, and one that
+// refuses more after that is given up.
+type doubts struct {
+	unsure      bool // it has to be asked what it has
+	inherited   bool // it is of an earlier process, and was not asked yet
+	asked       bool // it refused something, was asked, and has taken nothing since
+	unconfirmed bool // the registry may be making a blob of it
 }
 
 func (u *upload) habits() habits { return u.repo.client.habitsOf(u.repo.ref.Registry) }
@@ -256,7 +263,7 @@ func (u *upload) restart(lost bool) {
 	if lost && !u.habits().Whole {
 		u.learn(func(h *habits) { h.Forgets = true })
 	}
-	u.session, u.unsure, u.asked, u.inherited, u.unconfirmed = nil, false, false, false, false
+	u.session, u.doubts = nil, doubts{}
 	u.adopt(0)
 }
 

@@ -3,9 +3,7 @@ package weights
 import (
 	"encoding/binary"
 	"io"
-	"maps"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -45,10 +43,10 @@ func (g *GGUF) Split() (no, count, tensors int64) {
 // ChatTemplate is the template for chats, cut after 64 KiB.
 func (g *GGUF) ChatTemplate() string { return g.String("tokenizer.chat_template") }
 
-// BaseModel is what a model was made from.
-type BaseModel struct{ Name, Organization, Version, RepoURL string }
+// BaseModel is what a model was made from. Any of the three may be empty.
+type BaseModel struct{ Name, Organization, RepoURL string }
 
-// BaseModels are the models that this one was made from.
+// BaseModels are the models that this one was made from, or nil.
 func (g *GGUF) BaseModels() []BaseModel {
 	var all []BaseModel
 	for i := range min(g.Int("general.base_model.count"), 64) {
@@ -56,7 +54,6 @@ func (g *GGUF) BaseModels() []BaseModel {
 		all = append(all, BaseModel{
 			Name:         g.String(prefix + "name"),
 			Organization: g.String(prefix + "organization"),
-			Version:      g.String(prefix + "version"),
 			RepoURL:      g.String(prefix + "repo_url"),
 		})
 	}
@@ -93,9 +90,6 @@ func (g *GGUF) Bool(key string) bool {
 	v, _ := g.values[key].(bool)
 	return v
 }
-
-// Keys are the keys of the metadata that were kept, sorted.
-func (g *GGUF) Keys() []string { return slices.Sorted(maps.Keys(g.values)) }
 
 // ReadGGUF reads the header of a GGUF file of version 1 to 3, of either byte
 // order, and calls each for every tensor. Shapes are turned to have the slowest
@@ -342,7 +336,7 @@ func (g *ggufReader) skipElements(kind, n uint64, depth int) error {
 		least = 4 // strings and lists begin with a length
 	}
 	if n > uint64(g.left())/least {
-		return g.errorf(at, "%d values are announced and the file has %d bytes more", n, g.left())
+		return g.errorf(at, "%d values are announced, but the file has only %d bytes more", n, g.left())
 	}
 	if width > 0 {
 		return g.skip(int64(n * width))
@@ -450,7 +444,7 @@ func (g *ggufReader) checkEnd(size int64) error {
 	}
 	data := (g.offset() + align - 1) / align * align
 	if g.end > 0 && g.end > size-data {
-		return g.errorf(data, "tensor %.100q ends %d bytes after this and the file has %d", g.endName, g.end, max(size-data, 0))
+		return g.errorf(data, "tensor %.100q ends %d bytes further on, but the file has only %d", g.endName, g.end, max(size-data, 0))
 	}
 	return nil
 }

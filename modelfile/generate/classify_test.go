@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -43,7 +44,7 @@ func TestClassifyByName(t *testing.T) {
 	}
 	for i, f := range classifyNames(entries) {
 		if f.kind != want[i] {
-			t.Errorf("%s: got %s (%s), want %s", f.path, f.kind, f.reason, want[i])
+			t.Errorf("%s: got %s (%s), want %s", f.path, f.kind, f.label, want[i])
 		}
 	}
 }
@@ -123,8 +124,52 @@ func TestClassifyByContent(t *testing.T) {
 		}
 		for _, f := range classify(found.files, sniffAll(fsys, found.files)) {
 			if f.path == tt.name && (f.kind != tt.kind || f.format != tt.format) {
-				t.Errorf("%s of %.20q: got %s %q (%s), want %s %q", tt.name, tt.content, f.kind, f.format, f.reason, tt.kind, tt.format)
+				t.Errorf("%s of %.20q: got %s %q (%s), want %s %q", tt.name, tt.content, f.kind, f.format, f.label, tt.kind, tt.format)
 			}
+		}
+	}
+}
+
+// Weights are found under names that are anything but theirs, which is noted.
+func TestClassifyMisnamedWeights(t *testing.T) {
+	large := tensor("a", "F32", pointerLen)
+	sizes := map[string]*weightstest.File{
+		"safetensors": weightstest.Safetensors(nil, large), "gguf": weightstest.GGUF(weightstest.GGUFVersion{}, nil, large),
+		"onnx": weightstest.ONNX(weightstest.ONNXModel{Weights: []weightstest.ONNXTensor{{Name: "w", DType: 1, Dims: []int64{pointerLen}, Raw: 4}}}),
+		"pt":   weightstest.Torch("archive", 4*pointerLen),
+	}
+	for format, in := range sizes {
+		for _, name := range []string{"weights.yaml", "data.csv", "tokenizer.json", "README.md", "config.json", "data/train.jsonl", "LICENSE", "run.py", "vocab.txt", "figure.png"} {
+			fsys := fstest.MapFS{name: {Data: in.Bytes()}}
+			f := classified(fsys, []entry{{name, in.Size()}})[0]
+			if f.kind != modelpack.Model || f.format != format {
+				t.Errorf("%s in %s is %s %q (%s)", format, name, f.kind, f.format, f.label)
+			}
+			want := fmt.Sprintf("took 1 file for weights by content, whatever the name says: %q", name)
+			if got := classNotes([]file{f}); len(got) != 1 || got[0] != want {
+				t.Errorf("got notes %q, want %q", got, want)
+			}
+		}
+	}
+}
+
+// Other content does not change what names like these say.
+func TestClassifyLargeFilesByName(t *testing.T) {
+	fill := func(start string) []byte { return append([]byte(start), make([]byte, pointerLen)...) }
+	for name, tt := range map[string]struct {
+		data []byte
+		kind modelpack.Kind
+	}{
+		"tokenizer.json":     {fill("{\"a\": 1,"), modelpack.Config},
+		"vocabulary.pkl":     {append(fill("\x80\x04\x95"), '.'), modelpack.Config},
+		"x.mat":              {fill("\x89HDF\r\n\x1a\n"), modelpack.Dataset},
+		"train.csv":          {fill("\x80\x02}q\x00."), modelpack.Dataset},
+		"data/a.png":         {fill("\x89PNG\r\n\x1a\n"), modelpack.Dataset},
+		"X.mlpackage/a.yaml": {weightstest.Safetensors(nil, tensor("a", "F32", pointerLen)).Bytes(), modelpack.Model},
+	} {
+		f := classified(fstest.MapFS{name: {Data: tt.data}}, []entry{{name, int64(len(tt.data))}})[0]
+		if f.kind != tt.kind || f.misnamed {
+			t.Errorf("%s: got %s (%s), want %s", name, f.kind, f.label, tt.kind)
 		}
 	}
 }
@@ -134,7 +179,7 @@ func TestClassifyUnrecognisedBySize(t *testing.T) {
 	if files[0].kind != modelpack.Code || files[1].kind != modelpack.Model {
 		t.Errorf("got %s and %s", files[0].kind, files[1].kind)
 	}
-	want := `took 1 unrecognised file for weights, being over 128 MiB: "large"`
+	want := `took 1 unrecognised file over 128 MiB for weights: "large"`
 	if got := classNotes(files); len(got) != 2 || got[0] != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -142,7 +187,7 @@ func TestClassifyUnrecognisedBySize(t *testing.T) {
 
 func TestRowsAreWellFormed(t *testing.T) {
 	for _, r := range rows {
-		if r.reason == "" || r.match == "" && r.content == nil || r.sure && r.content != nil || r.format != "" && r.kind != modelpack.Model {
+		if r.label == "" || r.match == "" && r.content == nil || r.sure && r.content != nil || r.format != "" && r.kind != modelpack.Model {
 			t.Errorf("row is not complete: %+v", r)
 		}
 		for pattern := range strings.FieldsSeq(r.match) {

@@ -182,7 +182,7 @@ func (s *surveyed) dropSecrets(contents []content) []content {
 func (s *surveyed) warnings() []string {
 	said := notes(s.found.warnings())
 	if len(s.unreadable) > 0 {
-		said.add("could not read %s: took %s for what the name says", some(s.unreadable), plural(len(s.unreadable), "file"))
+		said.add("could not read %s, judged by name alone: %s", plural(len(s.unreadable), "file"), some(s.unreadable))
 	}
 	return said
 }

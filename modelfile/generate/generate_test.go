@@ -187,7 +187,7 @@ func TestWhatIsTaken(t *testing.T) {
 }
 
 func TestPatternsThatDoNothingAreNoted(t *testing.T) {
-	dir := tree(t, "m", named("m.h5"))
+	dir := tree(t, "m", named("m.dlc"))
 	result := run(t, dir, generate.Options{Exclude: []string{"typo"}, Include: []string{"m.*"}})
 	want := []string{`the exclude pattern "typo" made no difference`, `the include pattern "m.*" made no difference`}
 	if !reflect.DeepEqual(result.Notes, want) {
@@ -209,10 +209,10 @@ func TestLinks(t *testing.T) {
 			t.Skip("no symbolic links here:", err)
 		}
 	}
-	link("../../blobs/abc", "model.h5")
+	link("../../blobs/abc", "model.dlc")
 	link("../../blobs", "dir")
 	result := run(t, dir, generate.Options{})
-	if got := result.File.Value(modelfile.Name) + " " + paths(result.File); got != "my-model model.h5" {
+	if got := result.File.Value(modelfile.Name) + " " + paths(result.File); got != "my-model model.dlc" {
 		t.Errorf("got %s", got)
 	}
 	if want := (generate.Count{Files: 1, Bytes: 7}); result.Counts[modelpack.Model] != want {
@@ -222,9 +222,9 @@ func TestLinks(t *testing.T) {
 		t.Errorf("got notes %q, want %q", result.Notes, want)
 	}
 
-	link("../../blobs/gone", "more.h5")
+	link("../../blobs/gone", "more.dlc")
 	_, err := generate.Generate(dir, generate.Options{})
-	if !errors.Is(err, fs.ErrNotExist) || err.Error() != `"more.h5" is a link to a file that cannot be read` {
+	if !errors.Is(err, fs.ErrNotExist) || err.Error() != `"more.dlc" is a link to a file that cannot be read` {
 		t.Errorf("a broken link gave %v", err)
 	}
 	run(t, dir, generate.Options{Exclude: []string{"more*"}})
@@ -363,7 +363,7 @@ func TestBrokenConfigIsANote(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			result := run(t, tree(t, "m", map[string]string{"m.h5": "x", "config.json": tt.content}), generate.Options{})
+			result := run(t, tree(t, "m", map[string]string{"m.dlc": "x", "config.json": tt.content}), generate.Options{})
 			if len(result.Notes) != 1 || !strings.HasPrefix(result.Notes[0], tt.note) {
 				t.Errorf("got notes %q, want %q", result.Notes, tt.note)
 			}
@@ -389,7 +389,7 @@ func TestConfig(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := run(t, tree(t, "m", map[string]string{"m.h5": "x", "config.json": tt.content}), generate.Options{}).File
+			f := run(t, tree(t, "m", map[string]string{"m.dlc": "x", "config.json": tt.content}), generate.Options{}).File
 			got := strings.Join([]string{f.Value(modelfile.Arch), f.Value(modelfile.Family),
 				f.Value(modelfile.Precision), f.Value(modelfile.Quantization)}, "|")
 			if got != tt.want {

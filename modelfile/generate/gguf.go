@@ -87,14 +87,15 @@ func (s *study) countGGUF(files []file) (tally, error) {
 		return tally{}, errUncounted
 	}
 	models = sortedBy(models, func(m ggufModel) int64 { return -m.size })
-	s.sayGGUF(models)
+	s.gguf = models
+	s.sayGGUF()
 	t := models[0].tally
 	t.method = "" // FileType says it better
 	t.compute = scaleType(models[0].header.MainType)
 	if len(models) > 1 { // what is true of one of them is not of all
 		t.byDType = nil
 	}
-	params, err := ggufSize(models)
+	params, err := s.ggufSize()
 	if t.params = params; len(projectors) > 0 {
 		largest := slices.MaxFunc(projectors, func(a, b ggufModel) int { return cmp.Compare(a.tally.params, b.tally.params) })
 		t.params += largest.tally.params
@@ -103,15 +104,32 @@ func (s *study) countGGUF(files []file) (tally, error) {
 	return t, err
 }
 
-// ggufSize is the number of parameters that most of the models have, as it is
+// ggufSize is the number of parameters. It is what the files call their size where
+// tensors are missing, and a warning if the tensors are far from it: names are round
+// and may leave out embeddings.
+func (s *study) ggufSize() (int64, error) {
+	label, said := s.gguf.size()
+	i := slices.IndexFunc(s.gguf, func(m ggufModel) bool { return m.tally.params == 0 })
+	switch {
+	case i >= 0 && said > 0:
+		s.notes.add("not all tensors of %q are here: PARAMSIZE is the size that its header names, %s", s.gguf[i].tally.files[0], label)
+		return said, nil
+	case i >= 0:
+		return 0, fmt.Errorf("%q has only some of the tensors of the model, or none", s.gguf[i].tally.files[0])
+	}
+	params, err := commonSize(s.gguf)
+	if err == nil && said > 0 && (params > 2*said || said > 2*params) {
+		s.warnings.add("%q calls its size %s, but its tensors have %s parameters", s.gguf[0].tally.files[0], label, weights.FormatParams(params))
+	}
+	return params, err
+}
+
+// commonSize is the number of parameters that most of the models have, as it is
 // written: an output layer that is a copy may be left out of some. It is an error
 // if they seem to be different models.
-func ggufSize(models []ggufModel) (int64, error) {
+func commonSize(models []ggufModel) (int64, error) {
 	votes := make(map[string]int)
 	for _, m := range models {
-		if m.tally.params == 0 {
-			return 0, fmt.Errorf("%q has no tensors, or not all of them", m.tally.files[0])
-		}
 		votes[weights.FormatParams(m.tally.params)]++
 	}
 	first := models[0].tally
@@ -123,27 +141,16 @@ func ggufSize(models []ggufModel) (int64, error) {
 	return 0, fmt.Errorf("%q and others are models of different sizes", first.files[0])
 }
 
-// sayGGUF states what the metadata of GGUF files say, the largest first.
-func (s *study) sayGGUF(models []ggufModel) {
-	h := models[0].header
-	from := "from " + models[0].tally.files[0]
-	if arch := h.Architecture(); arch != "" {
+// sayGGUF states what the headers of GGUF files say of the network.
+func (s *study) sayGGUF() {
+	from := s.gguf.fromDetailed()
+	if arch := s.gguf[0].header.Architecture(); arch != "" {
 		s.say(modelfile.Arch, from, cmp.Or(archOf(arch), "transformer"))
 		if word, err := plainWord(arch); err == nil {
 			s.say(modelfile.Family, from, word)
 		}
 	}
-	s.sayFileTypes(models)
-	s.sayGGUFCard(h, from)
-}
-
-// sayGGUFCard states what a card would, which it comes before: the file is nearer.
-func (s *study) sayGGUFCard(h *weights.GGUF, from string) {
-	s.say(modelfile.License, from, licenseID(h.String("general.license"), h.String("general.license.name")))
-	s.say(modelfile.Language, from, languageCodes(h.Strings("general.languages"))...)
-	if h.Int(h.Architecture()+".pooling_type") > 0 {
-		s.say(modelfile.Output, from, "embedding")
-	}
+	s.sayFileTypes(s.gguf)
 }
 
 // mostFileTypes is how many quantisations QUANTIZATION lists.
@@ -171,7 +178,7 @@ func (s *study) sayFileTypes(models []ggufModel) {
 	if len(models) > 1 {
 		slices.Sort(precisions)
 		s.say(modelfile.Precision, fileSource(files), strings.Join(slices.Compact(precisions), ","))
-		s.notes.add("%s in GGUF: an artifact mostly has one of them, and --exclude leaves out the others", plural(len(models), "model"))
+		s.notes.add("there are %s in GGUF, and an artifact mostly has one: --exclude leaves out the others", plural(len(models), "model"))
 	}
 }
 

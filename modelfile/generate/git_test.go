@@ -56,7 +56,7 @@ func TestGit(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.files["m.h5"] = "x"
+			tt.files["m.dlc"] = "x"
 			dir := tt.files.write(t, "x")
 			victim := model{"HEAD": commitA, "config": config}.write(t, "victim/.git")
 			if err := os.Rename(filepath.Dir(victim), filepath.Join(dir, "..", "victim")); err != nil {
@@ -78,13 +78,13 @@ func TestGitWorkTree(t *testing.T) {
 		"main/.git/worktrees/tree/commondir": "../..\n",
 		"main/.git/worktrees/tree/gitdir":    "../../../../tree/.git\n",
 		"tree/.git":                          "gitdir: ../main/.git/worktrees/tree\n",
-		"tree/m.h5":                          "x",
+		"tree/m.dlc":                         "x",
 		"main/.git/modules/sub/HEAD":         commitB,
 		"main/.git/modules/sub/config":       "[core]\n\tworktree = ../../../sub\n[remote \"origin\"]\n\turl = https://example.com/org/sub\n",
 		"main/sub/.git":                      "gitdir: ../.git/modules/sub\n",
-		"main/sub/m.h5":                      "x",
+		"main/sub/m.dlc":                     "x",
 		"copy/.git":                          "gitdir: ../main/.git/worktrees/tree\n",
-		"copy/m.h5":                          "x",
+		"copy/m.dlc":                         "x",
 	}.write(t, "base")
 	for dir, want := range map[string]string{
 		"tree":     "SOURCEURL https://example.com/org/model\nREVISION " + commitA + "\n",

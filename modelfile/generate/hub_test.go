@@ -16,18 +16,18 @@ func TestHub(t *testing.T) {
 		{"a model without an owner", "models--gpt2/snapshots/" + commitA, model{}, "SOURCEURL https://huggingface.co/gpt2\nREVISION " + commitA + "\n"},
 		{"no commit", "models--gpt2/snapshots/main", model{}, ""},
 		{"a data set", "datasets--gpt2/snapshots/" + commitA, model{}, ""},
-		{"downloaded", "x", model{".cache/huggingface/download/m.h5.metadata": metadata(commitA), ".cache/huggingface/download/gone.bin.metadata": metadata(commitB)},
+		{"downloaded", "x", model{".cache/huggingface/download/m.dlc.metadata": metadata(commitA), ".cache/huggingface/download/gone.bin.metadata": metadata(commitB)},
 			"REVISION " + commitA + "\n"},
-		{"downloaded twice", "x", model{".cache/huggingface/download/m.h5.metadata": metadata(commitA), ".cache/huggingface/download/sub/n.h5.metadata": metadata(commitB), "sub/n.h5": "x"},
+		{"downloaded twice", "x", model{".cache/huggingface/download/m.dlc.metadata": metadata(commitA), ".cache/huggingface/download/sub/n.dlc.metadata": metadata(commitB), "sub/n.dlc": "x"},
 			"- the files are from 2 commits of a repository on Hugging Face, so that REVISION is left out\n"},
-		{"odd", "x", model{".cache/huggingface/download/m.h5.metadata": "main\n"}, ""},
+		{"odd", "x", model{".cache/huggingface/download/m.dlc.metadata": "main\n"}, ""},
 		{"ModelScope", "x", model{".mdl": pickle4, ".mv": "Revision:v1.0.2,CreatedAt:1700000000"}, scope + "REVISION v1.0.2\n"},
 		{"ModelScope, of old", "x", model{".mdl": pickle3, ".mv": "Revision:master,CreatedAt:1700000000"}, scope},
 		{"ModelScope, odd", "x", model{".mdl": "\x80\x04cos\nsystem\n.", ".mv": "Revision:v1.0.2"}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.files["m.h5"] = "x"
+			tt.files["m.dlc"] = "x"
 			if got := origin(t, tt.files.write(t, tt.dir)); got != tt.want {
 				t.Errorf("got\n%swant\n%s", got, tt.want)
 			}

@@ -51,7 +51,7 @@ func (s *study) layout() layout {
 	l.readPipeline(s, folders)
 	l.readModules(s, folders)
 	if len(l.components) > maxComponents {
-		s.notes.add("%d components are more than any model has: they were not read", len(l.components))
+		s.notes.add("the components were not read: %d are more than any model has", len(l.components))
 		l.components = nil
 	}
 	if o := s.object(adapterName); o != nil {
@@ -170,7 +170,7 @@ func (s *study) sayAdapter(a adapter) {
 		if kind != "" {
 			kind += " "
 		}
-		s.say(modelfile.Description, "from "+adapterName, kind+"adapter for "+repo)
+		s.sayBase("from "+adapterName, relation{how: kind + "adapter for", bases: []string{repo}})
 	}
 }
 

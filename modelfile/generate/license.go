@@ -2,6 +2,7 @@ package generate
 
 import (
 	"io/fs"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,16 +59,30 @@ func licenseID(id, name string) string {
 	return ""
 }
 
-// sayLicense takes the card's word for the licence, else the text of the licence.
+// sayLicense takes the card's word for the licence, else the text of the licence. Of
+// one that neither tells, it notes where the card says that the text is.
 func (s *study) sayLicense(c card) {
 	var ids []string
 	for _, id := range c.meta["license"] {
 		ids = append(ids, licenseID(id, c.meta.first("license_name")))
 	}
-	s.say(modelfile.License, "from "+c.file, ids...)
+	from, link := "from "+c.file, c.meta.first("license_link")
+	s.say(modelfile.License, s.licenseSource(from, link, ids...), ids...)
+	s.sayLicenseTexts(link)
+	if s.knows(modelfile.License) {
+		return
+	}
+	if address := s.address("the licence "+from, link); address != "" {
+		s.notes.add("LICENSE is left out: %s only says where the text is, %s", c.file, address)
+	}
+}
+
+// sayLicenseTexts reads the files that are named as licences, and the one that the
+// card links to.
+func (s *study) sayLicenseTexts(link string) {
 	var texts []file
 	for _, f := range s.files {
-		if isLicense(f.path) {
+		if isLicense(f.path) || f.path == path.Clean(link) {
 			texts = append(texts, f)
 		}
 	}
@@ -89,13 +104,26 @@ func (s *study) sayLicense(c card) {
 func (s *study) sayLicenseText(scanner *licensecheck.Scanner, file string) {
 	id, err := licenseIn(s.fsys, scanner, file)
 	if err != nil {
-		s.notes.add("the licence was not read: %q: %v", file, err)
+		s.notes.add("the licence in %q was not read: %v", file, err)
 	}
 	said := s.facts[modelfile.License]
 	if id != "" && said != nil && !slices.Contains(s.values(modelfile.License), id) {
-		s.notes.add("LICENSE is %s %s, and %q has the text of %s", said[0].value, said[0].source, file, id)
+		s.notes.add("%q has the text of %s, but LICENSE is %s %s", file, id, said[0].value, said[0].source)
 	}
 	s.say(modelfile.License, "from the text of "+file, id)
+}
+
+// licenseSource adds to a source the address of the text of a licence that has no name
+// in SPDX.
+func (s *study) licenseSource(from, link string, ids ...string) string {
+	unnamed := slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(id, "LicenseRef-") })
+	if !unnamed || s.knows(modelfile.License) {
+		return from
+	}
+	if address := s.address("the licence "+from, link); address != "" {
+		return from + ": its text is at " + address
+	}
+	return from
 }
 
 var licenseNames = regexp.MustCompile(`(?i)^(licen[cs]e|copying|model[-_]licen[cs]e|licen[cs]e[-_]model)(\.(md|txt|rst))?$`)

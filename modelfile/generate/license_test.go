@@ -40,7 +40,13 @@ func TestLicense(t *testing.T) {
 		{"by the text", model{"LICENSE": mit}, "LICENSE MIT (from the text of LICENSE)\n"},
 		{"both agree", model{"README.md": readme("license: mit"), "LICENSE": mit}, "LICENSE MIT (from README.md)\n"},
 		{"they disagree", model{"README.md": readme("license: apache-2.0"), "LICENSE.txt": mit},
-			"LICENSE Apache-2.0 (from README.md)\n- LICENSE is Apache-2.0 from README.md, and \"LICENSE.txt\" has the text of MIT\n"},
+			"LICENSE Apache-2.0 (from README.md)\n- \"LICENSE.txt\" has the text of MIT, but LICENSE is Apache-2.0 from README.md\n"},
+		{"by a link", model{"README.md": readme("license: other\nlicense_link: terms/ours.txt"), "terms/ours.txt": mit}, "LICENSE MIT (from the text of terms/ours.txt)\n"},
+		{"a link to a name that is not known", model{"README.md": readme("license: other\nlicense_name: ours\nlicense_link: https://example.com/l?x")},
+			"LICENSE LicenseRef-ours (from README.md: its text is at https://example.com/l)\n- the address of the licence from README.md has a user, a password or a query in it, which is left out\n"},
+		{"nothing but a link", model{"README.md": readme("license: other\nlicense_link: https://example.com/l")},
+			"- LICENSE is left out: README.md only says where the text is, https://example.com/l\n"},
+		{"a link out", model{"README.md": readme("license: other\nlicense_link: ../../etc/passwd")}, ""},
 		{"that of the code", model{"LICENSE-CODE": mit}, ""},
 		{"that of somebody else", model{"third_party/LICENSE": mit}, ""},
 		{"too much else", model{"LICENSE": mit + strings.Repeat("and furthermore you owe us all of your money. ", 30)}, ""},
@@ -50,7 +56,7 @@ func TestLicense(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.files["m.h5"] = "x"
+			tt.files["m.dlc"] = "x"
 			facts, said := described(t, tt.files.write(t, "x"), Options{Name: "x", Format: "x"})
 			got := strings.TrimPrefix(lines(facts, true), "NAME x (as given)\nFORMAT x (as given)\n")
 			for _, n := range said {

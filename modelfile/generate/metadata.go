@@ -31,6 +31,9 @@ type study struct {
 	facts    map[string][]fact
 	// indexes are the tables of shards, by path.
 	indexes map[string]shardIndex
+	about   about // for DESCRIPTION
+	// gguf are the models in GGUF files, the largest first.
+	gguf ggufCard
 }
 
 func newStudy(fsys fs.FS, dir string, files []file, n, warnings *notes) *study {
@@ -84,12 +87,18 @@ func describe(fsys fs.FS, dir string, files []file, opts Options, n, warnings *n
 	s.sayLayout(l)
 	s.checkIndexes()
 	s.sayWeights(l)
+	s.sayGGUFCard()
+	s.sayVagueName()
 
 	card := s.readCard()
-	s.sayCard(card, l)
+	s.sayCard(card)
+	s.sayBase(s.gguf.from(), s.gguf.base())
+	s.sayDescription()
 	s.sayLicense(card)
 	s.sayModalities(card, l)
+	s.sayGGUFTags()
 	s.sayOrigin()
+	s.sayGGUFOrigin()
 	s.sayTemplate()
 	return s.inOrder()
 }

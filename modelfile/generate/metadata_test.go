@@ -135,6 +135,7 @@ func TestDescribeTransformer(t *testing.T) {
 
 func TestDescribeModels(t *testing.T) {
 	const m = 1_000_000
+	const leftOut = "- PARAMSIZE is left out: PyTorch archives say it only in a pickle, which is not read"
 	weight := func(dtype string, n int64) *weightstest.File { return safetensors(nil, tensor("a.weight", dtype, n)) }
 	tests := []struct {
 		name  string
@@ -302,7 +303,7 @@ func TestDescribeModels(t *testing.T) {
 			FORMAT pt
 			PARAMSIZE 2M
 			PRECISION float32`},
-		{"torch of unknown type", model{"yolo11n.pt": weightstest.Torch("yolo11n", 4*m)}, "NAME x\nFORMAT pt"},
+		{"torch of unknown type", model{"yolo11n.pt": weightstest.Torch("yolo11n", 4*m)}, "NAME x\nFORMAT pt\n" + leftOut},
 		{"packed so that it cannot be counted", model{
 			"config.json":       `{"model_type": "llama", "torch_dtype": "float16", "quantization_config": {"quant_method": "aqlm"}}`,
 			"model.safetensors": weight("I8", m),
@@ -322,8 +323,9 @@ func TestDescribeModels(t *testing.T) {
 			PARAMSIZE 3M
 			PRECISION float32`},
 		{"original Llama", model{"params.json": `{"dim": 4096, "n_layers": 32}`, "consolidated.00.pth": weightstest.Torch("consolidated", m)},
-			"NAME x\nARCH transformer\nFORMAT pt"},
-		{"nothing is known", model{"model.joblib": "x"}, "NAME x\nFORMAT pickle"},
+			"NAME x\nARCH transformer\nFORMAT pt\n" + leftOut},
+		{"nothing is known", model{"model.joblib": "x"}, "NAME x\nFORMAT pickle\n- PARAMSIZE is left out: a pickle says it only when it is loaded, which runs code"},
+		{"several copies that cannot be counted", model{"1/a.pte": "x", "b.pte": "x"}, "NAME x\nFORMAT executorch\n- PARAMSIZE is left out: it is not read from weights in executorch"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { expect(t, tt.files.write(t, "x"), tt.want) })
@@ -388,13 +390,13 @@ func TestDescribeGGUF(t *testing.T) {
 			LICENSE Apache-2.0
 			LANGUAGE en
 			TOOLUSAGE true
-			- 3 models in GGUF: an artifact mostly has one of them, and --exclude leaves out the others`},
+			- there are 3 models in GGUF, and an artifact mostly has one: --exclude leaves out the others`},
 		{"different models", model{"a.gguf": file(15, "Q4_K"), "b.gguf": weightstest.GGUF(weightstest.GGUFVersion{}, nil, tensor("a.weight", "Q4_K", 3000, 1024))}, `NAME x
 			FORMAT gguf
 			PRECISION float16
 			QUANTIZATION Q4_K,Q4_K_M
 			TOOLUSAGE true
-			- 2 models in GGUF: an artifact mostly has one of them, and --exclude leaves out the others
+			- there are 2 models in GGUF, and an artifact mostly has one: --exclude leaves out the others
 			- the parameters were not counted: "b.gguf" and others are models of different sizes`},
 		{"a part is missing", model{"m-Q4_K_M-00001-of-00003.gguf": file(15, "Q4_K"), "m-Q4_K_M-00003-of-00003.gguf": file(15, "Q4_K")}, `NAME x
 			ARCH transformer
@@ -406,7 +408,7 @@ func TestDescribeGGUF(t *testing.T) {
 			LANGUAGE en
 			TOOLUSAGE true
 			- 1 shard of 3 missing beside "m-Q4_K_M-00001-of-00003.gguf", number 2 first
-			- the parameters were not counted: "m-Q4_K_M-00001-of-00003.gguf" has no tensors, or not all of them`},
+			- the parameters were not counted: "m-Q4_K_M-00001-of-00003.gguf" has only some of the tensors of the model, or none`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { expect(t, tt.files.write(t, "x"), tt.want) })
@@ -428,7 +430,7 @@ func TestShardsAreChecked(t *testing.T) {
 		{"one missing", model{"model.safetensors.index.json": shardIndexOf(40), "model-00001-of-00002.safetensors": one}, `
 			- missing: 1 shard that "model.safetensors.index.json" names: "model-00002-of-00002.safetensors"
 			- the parameters were not counted: 1 shard missing`},
-		{"all missing", model{"model.safetensors.index.json": shardIndexOf(40), "m.h5": "x"}, `
+		{"all missing", model{"model.safetensors.index.json": shardIndexOf(40), "m.dlc": "x"}, `
 			- none of the 2 shards that "model.safetensors.index.json" names is here`},
 		{"one too many", model{"model.safetensors.index.json": shardIndexOf(40), "model-00001-of-00002.safetensors": one,
 			"model-00002-of-00002.safetensors": two, "model-00003-of-00003.safetensors": two}, `
@@ -438,7 +440,7 @@ func TestShardsAreChecked(t *testing.T) {
 		{"another size", model{"model.safetensors.index.json": shardIndexOf(41), "model-00001-of-00002.safetensors": one, "model-00002-of-00002.safetensors": two}, `
 			PARAMSIZE 0.1K
 			PRECISION float16
-			- "model.safetensors.index.json" says that the tensors have 41 bytes, and its shards hold 40`},
+			- "model.safetensors.index.json" says that the tensors have 41 bytes, but its shards hold 40`},
 		{"missing without an index", model{"model-00001-of-00002.safetensors": one}, `
 			- 1 shard of 2 missing beside "model-00001-of-00002.safetensors", number 2 first
 			- the parameters were not counted: 1 shard missing`},

@@ -8,9 +8,12 @@ import (
 	"github.com/tareml/tare/modelfile"
 )
 
+// task is what a model takes and gives, in words of the spec.
+type task struct{ in, out string }
+
 // tasks has what models take and give by the pipeline_tag of their card. Tasks
 // that say nothing certain of a side leave it empty.
-var tasks = map[string]struct{ in, out string }{
+var tasks = map[string]task{
 	"text-generation": {"text", "text"}, "text2text-generation": {"text", "text"}, "conversational": {"text", "text"},
 	"translation": {"text", "text"}, "summarization": {"text", "text"}, "fill-mask": {"text", "text"},
 	"question-answering": {"text", "text"}, "table-question-answering": {"text", "text"},
@@ -35,22 +38,32 @@ var tasks = map[string]struct{ in, out string }{
 	"tabular-classification": {"other", "other"}, "tabular-regression": {"other", "other"}, "time-series-forecasting": {"other", "other"},
 }
 
+// libraries have models of one sort.
+var libraries = map[string]task{
+	"sentence-transformers": {"text", "embedding"}, "setfit": {"text", "other"}, "spacy": {"text", "other"}, "flair": {"text", "other"},
+	"span-marker": {"text", "other"}, "fasttext": {"text", ""}, "open_clip": {"text image", "embedding"}, "timm": {"image", ""},
+	"ultralytics": {"image", "other"}, "pyannote-audio": {"audio", "other"}, "sklearn": {"", "other"},
+}
+
 // sayModalities states what the model takes and gives: by its card, else by its
 // configs.
 func (s *study) sayModalities(c card, l layout) {
 	if l.sentences {
 		s.say(modelfile.Output, "from "+modulesName, "embedding")
 	}
-	task := tasks[c.meta.first("pipeline_tag")]
-	in := strings.Fields(task.in)
+	tags := c.meta["pipeline_tag"]
+	if tags == nil {
+		tags = c.meta["tags"]
+	}
+	in, out := tagged(tags)
 	// The one tag for images and text is that of models for videos too.
 	if slices.Contains(in, "image") && slices.Contains(in, "text") && l.main.has("video_token_id", "video_token_index") {
 		in = append(in, "video")
 	}
 	s.say(modelfile.Input, "from "+c.file, in...)
-	s.say(modelfile.Output, "from "+c.file, strings.Fields(task.out)...)
+	s.say(modelfile.Output, "from "+c.file, out...)
 
-	in, out := l.main.modalities()
+	in, out = l.main.modalities()
 	s.say(modelfile.Input, "from "+path.Base(l.main.file), in...)
 	s.say(modelfile.Output, "from "+path.Base(l.main.file), out...)
 	if slices.ContainsFunc(l.main.architectures, func(a string) bool { return strings.Contains(a, "RewardModel") }) {
@@ -59,6 +72,24 @@ func (s *study) sayModalities(c card, l layout) {
 	in, out = pipelineModalities(l.pipeline)
 	s.say(modelfile.Input, "from "+pipelineName, in...)
 	s.say(modelfile.Output, "from "+pipelineName, out...)
+	library := libraries[strings.ToLower(c.meta.first("library_name"))]
+	s.say(modelfile.Input, "from "+c.file, strings.Fields(library.in)...)
+	s.say(modelfile.Output, "from "+c.file, strings.Fields(library.out)...)
+}
+
+// tagged is what the tasks among the tags take and give, if they agree on it.
+func tagged(tags []string) (in, out []string) {
+	var found task
+	for _, tag := range tags {
+		t, ok := tasks[tag]
+		if ok && found != (task{}) && t != found {
+			return nil, nil
+		}
+		if ok {
+			found = t
+		}
+	}
+	return strings.Fields(found.in), strings.Fields(found.out)
 }
 
 // modalities are what the classes of a config tell for certain.

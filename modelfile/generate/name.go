@@ -8,15 +8,25 @@ import (
 	"github.com/tareml/tare/modelfile"
 )
 
-// sayName takes the name of the directory.
-func (s *study) sayName() {
-	abs, err := filepath.Abs(s.dir)
-	if err == nil {
-		s.say(modelfile.Name, "from the name of the directory", modelName(filepath.ToSlash(abs)))
-	}
+const fromDirectory = "from the name of the directory"
+
+// sayName takes the name of the directory if it tells anything.
+func (s *study) sayName() { s.say(modelfile.Name, fromDirectory, telling(s.dirName())) }
+
+// sayVagueName takes it even so: better than none.
+func (s *study) sayVagueName() {
+	s.say(modelfile.Name, fromDirectory, s.dirName())
 	if !s.knows(modelfile.Name) {
-		s.notes.add("the directory has no name to take for NAME")
+		s.notes.add("NAME is left out: the directory has no name to take")
 	}
+}
+
+func (s *study) dirName() string {
+	abs, err := filepath.Abs(s.dir)
+	if err != nil {
+		return ""
+	}
+	return modelName(filepath.ToSlash(abs))
 }
 
 // modelName undoes what download tools do to the name of a model. Hugging Face's

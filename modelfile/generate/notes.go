@@ -1,9 +1,13 @@
 package generate
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/tareml/tare/modelfile"
 )
 
 // notes gathers what the user should know, one sentence each.
@@ -31,6 +35,27 @@ func some(paths []string) string {
 		out = append(out, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(out, ", ")
+}
+
+// whyUncounted says why the weights of some formats do not tell how many parameters
+// there are.
+var whyUncounted = map[string]string{
+	"pt":         "PyTorch archives say it only in a pickle, which is not read",
+	"pickle":     "a pickle says it only when it is loaded, which runs code",
+	"tensorflow": "of TensorFlow only SavedModels and checkpoints are read",
+	"tflite":     "of TensorFlow Lite only .tflite files are read",
+	"gguf":       "the GGUF files here are parts of other models",
+}
+
+// noteUncounted says once for each format why PARAMSIZE is left out.
+func (s *study) noteUncounted(format string) {
+	if format == "" || s.knows(modelfile.ParamSize) {
+		return
+	}
+	why := cmp.Or(whyUncounted[format], "it is not read from weights in "+cmp.Or(formatNames[format], format))
+	if note := "PARAMSIZE is left out: " + why; !slices.Contains(*s.notes, note) {
+		s.notes.add("%s", note)
+	}
 }
 
 // byteSize writes a number of bytes for people: 12.3 GiB.

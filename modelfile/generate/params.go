@@ -37,8 +37,7 @@ func (t *tally) add(other tally) {
 	t.files = append(t.files, other.files...)
 }
 
-// errUncounted is for weights whose parameters cannot be told, which needs no
-// note: nobody expects it of them.
+// errUncounted is for weights whose parameters cannot be told, whatever is done.
 var errUncounted = errors.New("the format does not say how many parameters there are")
 
 // sayWeights reads the headers of one copy of the model's weights.
@@ -55,7 +54,10 @@ func (s *study) sayWeights(l layout) {
 	whole := true
 	for _, c := range copies {
 		t, err := s.count(c)
-		if err != nil && !errors.Is(err, errUncounted) {
+		switch {
+		case errors.Is(err, errUncounted):
+			s.noteUncounted(c.format)
+		case err != nil:
 			s.notes.add("the parameters were not counted: %v", err)
 		}
 		whole = whole && err == nil
@@ -184,7 +186,7 @@ func (s *study) countSafetensors(c copyOf) (tally, error) {
 		}
 	}
 	if x.table != nil && x.table.TotalSize > 0 && x.table.TotalSize != bytes {
-		s.warnings.add("%q says that the tensors have %d bytes, and its shards hold %d", x.file, x.table.TotalSize, bytes)
+		s.warnings.add("%q says that the tensors have %d bytes, but its shards hold %d", x.file, x.table.TotalSize, bytes)
 	}
 	return s.summed(model, files), nil
 }

@@ -63,5 +63,5 @@ func isProse(s string) bool {
 	n := utf8.RuneCountInString(s)
 	first, _ := utf8.DecodeRuneInString(s)
 	return n >= leastProse && n <= mostProse && utf8.ValidString(s) && (unicode.IsLetter(first) || unicode.IsDigit(first)) &&
-		!proseOdd.MatchString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+		!proseOdd.MatchString(s) && !strings.ContainsFunc(s, isOdd) && !hasToken(s)
 }

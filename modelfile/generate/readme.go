@@ -141,30 +141,29 @@ func scalars(node *yaml.Node) []string {
 }
 
 // sayCard states what a card says, but for licences and modalities.
-func (s *study) sayCard(c card, l layout) {
+func (s *study) sayCard(c card) {
 	from := "from " + c.file
 	s.say(modelfile.Language, from, languageCodes(append(c.meta["language"], c.meta["languages"]...))...)
-	s.say(modelfile.DatasetURL, from, datasetURLs(c.meta["datasets"])...)
-	s.say(modelfile.Description, from, description(c.text))
-	s.say(modelfile.Description, from, relation(c.meta))
+	s.say(modelfile.DatasetURL, from, s.datasetURLs(from, c.meta["datasets"])...)
+	if c.meta.first("library_name") == "diffusers" {
+		s.say(modelfile.Arch, from, "diffusion")
+	}
+	s.sayAbout(from, description(c.text))
+	s.sayBase(from, cardBase(c.meta))
 }
 
 // relations are how a model was made from its base.
 var relations = map[string]string{"quantized": "quantised from", "finetune": "fine-tuned from", "merge": "merged from", "adapter": "adapter for"}
 
-// relation says what the model was made from, and how if the card says so.
-func relation(meta front) string {
-	verb := cmp.Or(relations[meta.first("base_model_relation")], "based on")
-	var bases []string
+// cardBase is what the model was made from, and how if the card says so.
+func cardBase(meta front) relation {
+	r := relation{how: cmp.Or(relations[meta.first("base_model_relation")], "based on")}
 	for _, base := range meta["base_model"] {
-		if repo, ok := repoID(base); ok {
-			bases = append(bases, repo)
+		if repo, ok := repoID(base); ok && !slices.Contains(r.bases, repo) {
+			r.bases = append(r.bases, repo)
 		}
 	}
-	if len(bases) == 0 || len(bases) > 3 {
-		return ""
-	}
-	return verb + " " + strings.Join(bases, " and ")
+	return r
 }
 
 // repoPattern is what Hugging Face allows for ORG/NAME.
@@ -182,14 +181,17 @@ func repoID(s string) (string, bool) {
 
 var datasetPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?$`)
 
-// datasetURLs makes addresses of the identifiers that Hugging Face's cards have.
-func datasetURLs(ids []string) []string {
+// datasetURLs makes addresses of the identifiers that Hugging Face's cards have, and
+// keeps addresses of the web. The source reads "from FILE".
+func (s *study) datasetURLs(source string, ids []string) []string {
 	var urls []string
 	for _, id := range ids {
 		const base = "https://huggingface.co/datasets/"
-		id = strings.TrimPrefix(id, base)
-		if datasetPattern.MatchString(id) && !strings.Contains(id, "..") {
-			urls = append(urls, base+path.Clean(id))
+		name := strings.TrimPrefix(id, base)
+		if datasetPattern.MatchString(name) && !strings.Contains(name, "..") {
+			urls = append(urls, base+path.Clean(name))
+		} else if address := s.address("a data set "+source, id); address != "" {
+			urls = append(urls, address)
 		}
 	}
 	return urls

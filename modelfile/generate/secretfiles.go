@@ -45,7 +45,7 @@ func looksSecret(fsys fs.FS, p string) bool {
 		return true
 	}
 	e := entry{p, size()}
-	return (e.size <= maxSecretText || isKeyName(base)) && contentMatters(e) && sniff(fsys, e).secret
+	return (e.size <= maxSecretText || isKeyName(base)) && contentMatters(e) && sniff(fsys, e, false).secret
 }
 
 // inSecretDir says whether a directory above p is for nobody else.

@@ -51,8 +51,17 @@ func isPublic(head []byte) bool {
 		bytes.Contains(head, []byte("PUBLIC KEY-----"))
 }
 
-// bareToken is a file that is an access token and nothing else.
-var bareToken = regexp.MustCompile(`^(hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|sk-[\w-]{20,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16})$`)
+// tokens are what access tokens look like.
+const tokens = `(?:hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|sk-[\w-]{20,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16})`
+
+var (
+	// bareToken is a file that is an access token and nothing else.
+	bareToken = regexp.MustCompile(`^` + tokens + `$`)
+	someToken = regexp.MustCompile(`\b` + tokens)
+)
+
+// hasToken says whether a text has an access token in it.
+func hasToken(text string) bool { return someToken.MatchString(text) }
 
 // isSecretText says whether text is secret whatever the name of its file.
 func isSecretText(head []byte) bool {

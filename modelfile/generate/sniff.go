@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -42,23 +43,24 @@ const (
 	// pointerLen is how large a Git LFS pointer can be: files up to there are
 	// looked at whatever their names say.
 	pointerLen = 1 << 10
+	// glanceLen is how much is looked at of a file whose name says it all.
+	glanceLen = 16
 	// readers is how many files are read at once, for the sake of network file
 	// systems.
 	readers = 8
 )
 
-// sniffAll looks into the files whose content matters, and gives what it finds in
-// the order of the entries.
+// sniffAll looks into the files, and gives what it finds in the order of the entries.
 func sniffAll(fsys fs.FS, entries []entry) []content {
 	contents := make([]content, len(entries))
 	var group errgroup.Group
 	group.SetLimit(readers)
 	for i, e := range entries {
-		if !contentMatters(e) {
+		if e.size == 0 {
 			continue
 		}
 		group.Go(func() error {
-			contents[i] = sniff(fsys, e)
+			contents[i] = sniff(fsys, e, !contentMatters(e))
 			return nil
 		})
 	}
@@ -66,8 +68,9 @@ func sniffAll(fsys fs.FS, entries []entry) []content {
 	return contents
 }
 
-// sniff looks into a file.
-func sniff(fsys fs.FS, e entry) content {
+// sniff looks into a file. After a glance it leaves text alone: no weights that matter
+// start like it, and the name says what it is.
+func sniff(fsys fs.FS, e entry, glance bool) content {
 	f, err := fsys.Open(e.path)
 	if err != nil {
 		return content{err: err}
@@ -76,6 +79,16 @@ func sniff(fsys fs.FS, e entry) content {
 	r, ok := f.(io.ReaderAt)
 	if !ok {
 		return content{}
+	}
+	if glance {
+		head := make([]byte, glanceLen)
+		n, err := r.ReadAt(head, 0)
+		switch {
+		case err != nil && err != io.EOF:
+			return content{err: err}
+		case startsText(head[:n]):
+			return content{}
+		}
 	}
 	match, err := weights.Sniff(r, e.size)
 	if err != nil {
@@ -93,6 +106,12 @@ func sniff(fsys fs.FS, e entry) content {
 		c.secret = key
 	}
 	return c
+}
+
+// startsText says whether there are none of the bytes that formats of weights begin
+// with and text has not.
+func startsText(head []byte) bool {
+	return !slices.ContainsFunc(head, func(c byte) bool { return c < '\t' || '\r' < c && c < ' ' })
 }
 
 // refine tells apart what looks the same to package weights. A key comes first: its

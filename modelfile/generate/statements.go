@@ -21,19 +21,19 @@ func addFiles(out *modelfile.File, kind modelpack.Kind, files []file, all listin
 	sorts := make(map[string][]string)
 	for _, f := range files {
 		if f.kind == kind {
-			sorts[f.reason] = append(sorts[f.reason], f.path)
+			sorts[f.label] = append(sorts[f.label], f.path)
 		}
 	}
-	reasons := make([]string, 0, len(sorts))
-	for reason := range sorts {
-		reasons = append(reasons, reason)
+	labels := make([]string, 0, len(sorts))
+	for label := range sorts {
+		labels = append(labels, label)
 	}
-	slices.SortFunc(reasons, func(a, b string) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a, b)) })
+	slices.SortFunc(labels, func(a, b string) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a, b)) })
 	blank := []string{""}
-	for _, reason := range reasons {
-		comments := append(blank, reason)
-		deep := isDeep(kind, len(sorts[reason])) && !modctl // whose globs do not reach down
-		for _, glob := range all.globs(sorts[reason], deep) {
+	for _, label := range labels {
+		comments := append(blank, label)
+		deep := isDeep(kind, len(sorts[label])) && !modctl // whose globs do not reach down
+		for _, glob := range all.globs(sorts[label], deep) {
 			out.Add(modelfile.KindCommand(kind), glob, comments...)
 			comments = nil
 		}

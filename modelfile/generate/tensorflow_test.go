@@ -49,7 +49,8 @@ func TestDescribeSavedModel(t *testing.T) {
 			- the parameters were not counted: "variables/variables.index" is missing`},
 		"frozen": {model{"saved_model.pb": savedModelHead}, `
 			NAME efficientnet
-			FORMAT tensorflow`},
+			FORMAT tensorflow
+			- PARAMSIZE is left out: of TensorFlow only SavedModels and checkpoints are read`},
 		"two versions": {model{
 			"1/saved_model.pb": savedModelHead, "1/variables/variables.index": index(1), "1/variables/variables.data-00000-of-00001": shard(0, 1),
 			"2/saved_model.pb": savedModelHead, "2/variables/variables.index": index(1), "2/variables/variables.data-00000-of-00001": shard(0, 1),
@@ -127,7 +128,8 @@ func TestDescribeTFLite(t *testing.T) {
 			PRECISION int8`},
 		"bundle": {model{"model.task": "PK\x03\x04"}, `
 			NAME net
-			FORMAT tflite`},
+			FORMAT tflite
+			- PARAMSIZE is left out: of TensorFlow Lite only .tflite files are read`},
 		"cut off": {model{"model.tflite": "\x20\x00\x00\x00TFL3"}, `
 			NAME net
 			FORMAT tflite

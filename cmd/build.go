@@ -125,7 +125,9 @@ func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
 	for _, w := range plan.Warnings {
 		note(cmd, "warning: %s", w)
 	}
-	warnOfSecrets(cmd, generate.Secrets(dir, pathsOf(plan.Files)))
+	if err := judge(cmd, generate.Suspect(dir, pathsOf(plan.Files))); err != nil {
+		return err
+	}
 	layers, err := plan.Layers(layout)
 	if err != nil {
 		return err
@@ -151,20 +153,30 @@ func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
 	return printBuilt(cmd, o.format, refs, result)
 }
 
-// warnOfSecrets says what is about to be given to others. The Modelfile has the
-// last word.
-func warnOfSecrets(cmd *cobra.Command, secrets []string) {
-	if len(secrets) == 0 {
+// judge warns of what is about to be given to others, where the Modelfile has the
+// last word, and refuses what is no file at all.
+func judge(cmd *cobra.Command, s generate.Suspects) error {
+	warnOfFiles(cmd, s.Secrets, "secret", "narrow or drop its entry; tare modelfile generate leaves secrets out")
+	warnOfFiles(cmd, s.Unfinished, generate.Unfinished, "finish the download, or narrow or drop its entry")
+	if len(s.Pointers) > 0 {
+		return generate.OnlyPointers(s.Pointers, "narrow or drop its entry")
+	}
+	return nil
+}
+
+// warnOfFiles says of files what they look like.
+func warnOfFiles(cmd *cobra.Command, names []string, like, hint string) {
+	if len(names) == 0 {
 		return
 	}
 	const most = 10
-	for _, name := range secrets[:min(most, len(secrets))] {
-		note(cmd, "warning: %q looks secret, and the Modelfile takes it", name)
+	for _, name := range names[:min(most, len(names))] {
+		note(cmd, "warning: %q looks %s, and the Modelfile takes it", name, like)
 	}
-	if more := len(secrets) - most; more > 0 {
-		note(cmd, "warning: %d more look secret; tare modelfile check names them", more)
+	if more := len(names) - most; more > 0 {
+		note(cmd, "warning: %d more look %s; tare modelfile check names them", more, like)
 	}
-	note(cmd, "hint: narrow or drop its entry; tare modelfile generate leaves secrets out")
+	note(cmd, "hint: %s", hint)
 }
 
 // check reads the flags before the work begins.

@@ -1,11 +1,13 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
@@ -44,7 +46,7 @@ func (a *app) pushBuild(cmd *cobra.Command, o buildOptions, refs []registry.Refe
 	}
 	ends := distinct(refs, tags)
 	for _, e := range ends {
-		if err := preflight(cmd, e.Repository, planned(layers)); err != nil {
+		if err := preflight(cmd, e.Repository, planned(layers), o.uploads()); err != nil {
 			return err
 		}
 	}
@@ -113,16 +115,30 @@ func distinct(refs []registry.Reference, tags []*registry.Repository) (ends []en
 	return ends
 }
 
-// planned lists layers, with the sizes of those that are not compressed.
+// Accepts implements [build.Accepter].
+func (e end) Accepts(l build.Layer, size int64) error {
+	p := plannedLayer(l)
+	p.Size, p.Packing = size, false
+	return e.CheckLayer(p)
+}
+
+// planned lists layers as a registry asks for them beforehand.
 func planned(layers []build.Layer) []registry.Planned {
 	all := make([]registry.Planned, len(layers))
 	for i, l := range layers {
-		all[i].Name = l.Path
-		if l.Format == modelpack.Raw || l.Format == modelpack.Tar {
-			all[i].Size = l.Size()
-		}
+		all[i] = plannedLayer(l)
 	}
 	return all
+}
+
+func plannedLayer(l build.Layer) registry.Planned {
+	packing := l.Format != modelpack.Raw && l.Format != modelpack.Tar
+	p := registry.Planned{Name: l.Path, Size: l.Size(), Packing: packing, Bundle: len(l.Files) > 1}
+	if l.Bundle {
+		largest := slices.MaxFunc(l.Files, func(a, b build.File) int { return cmp.Compare(a.Size, b.Size) })
+		p.Name = fmt.Sprintf("the bundle of %s files, of which %s is the largest,", l.Kind, largest.Path)
+	}
+	return p
 }
 
 // uploads is how many blobs to send at once.

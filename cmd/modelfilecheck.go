@@ -42,8 +42,9 @@ func (a *app) newCheckCommand() *cobra.Command {
 		Use:   "check [FILE] [DIR]",
 		Short: "Find what is wrong with a Modelfile",
 		Long: `Report everything that is wrong with a Modelfile at once, each with its place:
-mistakes of the text, entries that no file in DIR answers to, files in DIR that
-no entry takes, and values that the model spec has no word for.
+mistakes of the text, entries that match or take no file in DIR, files in DIR
+that no entry takes, values that other tools may not understand, and what was
+not wholly downloaded: Git LFS pointers, unfinished files, missing shards.
 
 FILE is DIR/Modelfile by default, and DIR is where FILE lies. Errors are what a
 build would refuse; what is a warning would be built. Files that "generate"
@@ -118,6 +119,7 @@ func check(file, dir string, followLinks bool) ([]finding, error) {
 		found = append(found, newFinding(severityWarning, e))
 	}
 	slices.SortStableFunc(found, finding.compare)
+	found = appendSuspects(found, file, dir, pathsOf(files))
 	return appendUntaken(found, file, dir, files)
 }
 
@@ -148,9 +150,32 @@ func newFinding(severity string, err error) finding {
 	return f
 }
 
+// appendSuspects adds what is wrong with the files that entries take.
+func appendSuspects(found []finding, file, dir string, taken []string) []finding {
+	warn := func(message string) {
+		found = append(found, finding{Severity: severityWarning, File: file, Message: message})
+	}
+	suspects := generate.Suspect(dir, taken)
+	for _, name := range suspects.Pointers {
+		pointer := newFinding(severityError, generate.OnlyPointers([]string{name}, "narrow or drop its entry"))
+		pointer.File = file
+		found = append(found, pointer)
+	}
+	for _, name := range suspects.Secrets {
+		warn(fmt.Sprintf("%q looks secret, and an entry takes it", name))
+	}
+	for _, name := range suspects.Unfinished {
+		warn(fmt.Sprintf("%q looks %s, and an entry takes it", name, generate.Unfinished))
+	}
+	for _, warning := range generate.CheckShards(dir, taken) {
+		warn(warning)
+	}
+	return found
+}
+
 // appendUntaken adds the files that belong to a model by their names, and that no
-// entry takes, and those that an entry takes and should not. Copies of the weights in
-// other formats are missed only if some of them are taken.
+// entry takes. Copies of the weights in other formats are missed only if some of them
+// are taken.
 func appendUntaken(found []finding, file, dir string, files []build.File) ([]finding, error) {
 	taken := make(map[string]bool, len(files))
 	for _, name := range pathsOf(files) {
@@ -160,19 +185,13 @@ func appendUntaken(found []finding, file, dir string, files []build.File) ([]fin
 	if err != nil {
 		return nil, err
 	}
-	warn := func(format, name string) {
-		found = append(found, finding{Severity: severityWarning, File: file, Message: fmt.Sprintf(format, name)})
-	}
-	for _, name := range generate.Secrets(dir, pathsOf(files)) {
-		warn("%q looks secret, and an entry takes it", name)
-	}
 	all := there.Files
 	if slices.ContainsFunc(there.Copies, func(name string) bool { return taken[name] }) {
 		all = slices.Sorted(slices.Values(slices.Concat(all, there.Copies)))
 	}
 	for _, name := range all {
 		if !taken[name] && !sameFile(filepath.Join(dir, filepath.FromSlash(name)), file) {
-			warn("%q is taken by no entry", name)
+			found = append(found, finding{Severity: severityWarning, File: file, Message: fmt.Sprintf("%q is taken by no entry", name)})
 		}
 	}
 	return found, nil

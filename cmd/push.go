@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tareml/tare/blob"
+	"github.com/tareml/tare/modelpack"
 	"github.com/tareml/tare/progress"
 	"github.com/tareml/tare/registry"
 )
@@ -83,7 +84,7 @@ func (a *app) runPush(cmd *cobra.Command, o pushOptions, name string) error {
 	reporter := a.reporter(cmd)
 	options := o.transferOptions(reporter, art)
 	options.MountFrom = store.mountable(ref)
-	if err := preflight(cmd, repo, options.Plan(art.Manifest.Layers)); err != nil {
+	if err := preflight(cmd, repo, stored(art, options), int(o.concurrency)); err != nil {
 		return err
 	}
 	if err := o.ensure(cmd, o.remoteFlags, ref); err != nil {
@@ -111,10 +112,21 @@ func (b outbox) Open(desc ocispec.Descriptor) (blob.Source, error) {
 	return src, err
 }
 
+// stored lists the layers of an artifact as a registry asks for them beforehand.
+func stored(art *artifact, o registry.TransferOptions) []registry.Planned {
+	all := o.Plan(art.Manifest.Layers)
+	for i, l := range art.Layers {
+		if l.Metadata != nil && modelpack.IsDir(l.Metadata) {
+			all[i].Name, all[i].Bundle = fmt.Sprintf("the bundle of %s files", l.Kind), true
+		}
+	}
+	return all
+}
+
 // preflight refuses what the registry will not take, and says what the push may
 // cost.
-func preflight(cmd *cobra.Command, repo *registry.Repository, layers []registry.Planned) error {
-	advice, err := repo.Preflight(layers)
+func preflight(cmd *cobra.Command, repo *registry.Repository, layers []registry.Planned, atOnce int) error {
+	advice, err := repo.Preflight(layers, atOnce)
 	if err == nil && advice != "" {
 		note(cmd, "note: %s", advice)
 	}

@@ -126,7 +126,7 @@ func useCredentials(o *registry.Options, host string) error {
 	if path := os.Getenv(authFileVariable); path != "" {
 		var err error
 		if store, err = registry.AuthFile(path, store); err != nil {
-			return fmt.Errorf("%s: %w", authFileVariable, err)
+			return variableError(authFileVariable, err, "name a file with credentials, such as a mounted .dockerconfigjson")
 		}
 	}
 	o.Credentials = amazon(*o, store)
@@ -134,6 +134,17 @@ func useCredentials(o *registry.Options, host string) error {
 }
 
 const authFileVariable = "TARE_AUTH_FILE"
+
+// variableError says which variable an error is from, and what to do about it if the
+// error does not.
+func variableError(name string, err error, hint string) error {
+	err = fmt.Errorf("%s: %w", name, err)
+	var h hinter
+	if errors.As(err, &h) {
+		return err
+	}
+	return withHint(err, "%s, or unset %s", hint, name)
+}
 
 // useEnvironment has the credentials in the environment asked for first. They are
 // for the registry in TARE_REGISTRY, else for the one of the command's reference,
@@ -144,17 +155,21 @@ func useEnvironment(o *registry.Options, host string) (err error) {
 	case username == "" && password == "":
 		return nil
 	case username == "":
-		return errors.New("TARE_PASSWORD is set, but TARE_USERNAME is not")
+		return halfSet("TARE_PASSWORD", "TARE_USERNAME")
 	case password == "":
-		return errors.New("TARE_USERNAME is set, but TARE_PASSWORD is not")
+		return halfSet("TARE_USERNAME", "TARE_PASSWORD")
 	}
 	if name := os.Getenv("TARE_REGISTRY"); name != "" {
 		if host, err = registry.ParseRegistry(name); err != nil {
-			return fmt.Errorf("TARE_REGISTRY: %w", err)
+			return variableError("TARE_REGISTRY", err, "name a registry, such as registry.example.com")
 		}
 	}
 	o.Credentials = environmentStore{registry.StaticCredentials(host, username, password, o.Credentials), host}
 	return nil
+}
+
+func halfSet(set, missing string) error {
+	return withHint(fmt.Errorf("%s is set, but %s is not", set, missing), "set %s too, or unset %s to use what tare login saved", missing, set)
 }
 
 // environmentStore has the credentials in the environment for one host.

@@ -3,6 +3,8 @@ package cmd
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -42,9 +44,21 @@ func TestHalfOfTheCredentialsIsWrongUsage(t *testing.T) {
 			t.Setenv(name, env[name])
 		}
 		_, err := (&remoteFlags{}).repository(ref)
-		if wrong, ok := errors.AsType[*usageError](err); !ok || wrong == nil {
+		wrong, ok := errors.AsType[*usageError](err)
+		if !ok || wrong == nil {
 			t.Errorf("%v: %v", env, err)
+		} else if len(env) == 1 && !strings.HasPrefix(wrong.Hint(), "set TARE_") {
+			t.Errorf("%v: the hint is %q", env, wrong.Hint())
 		}
+	}
+}
+
+// TestAuthFileThatIsNotThere: the help of no command has what to do about it.
+func TestAuthFileThatIsNotThere(t *testing.T) {
+	t.Setenv(authFileVariable, filepath.Join(t.TempDir(), "secret"))
+	_, err := (&remoteFlags{}).repository(registry.Reference{Registry: "a.example", Repository: "x"})
+	if wrong, ok := errors.AsType[*usageError](err); !ok || !strings.Contains(wrong.Hint(), "unset "+authFileVariable) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -19,7 +19,7 @@ func (f *File) Format() []byte {
 	for _, s := range f.Statements {
 		writeComments(&out, s.Comments)
 		rule, _ := lookup(s.Command)
-		out.WriteString(s.Command + " " + formatValue(s.Value, rule.Files) + "\n")
+		out.WriteString(s.Command + " " + formatValue(s.Value, rule.Modctl) + "\n")
 	}
 	writeComments(&out, f.Trailing)
 	if bytes.HasSuffix(out.Bytes(), []byte("\n\n")) {

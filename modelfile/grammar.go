@@ -78,12 +78,12 @@ func KindCommand(k modelpack.Kind) string {
 
 var grammar = [...]Rule{
 	{Command: Name, Value: "text", Doc: "name of the model, such as qwen3-0.6b", Modctl: true},
-	{Command: Arch, Value: "text", Doc: "architecture, such as transformer or cnn", Modctl: true},
+	{Command: Arch, Value: "text", Doc: "architecture, such as transformer or cnn", Modctl: true, advise: adviseArch},
 	{Command: Family, Value: "text", Doc: "family, such as qwen3 or llama", Modctl: true},
-	{Command: Format, Value: "text", Doc: "format of the weights, such as safetensors or gguf", Modctl: true},
+	{Command: Format, Value: "text", Doc: "format of the weights, such as safetensors or gguf", Modctl: true, advise: adviseFormat},
 	{Command: ParamSize, Value: "text", Doc: "number of parameters, such as 0.6B", Modctl: true, advise: adviseParamSize},
 	{Command: Precision, Value: "text", Doc: "precision of the weights, such as bfloat16", Modctl: true, advise: advisePrecision},
-	{Command: Quantization, Value: "text", Doc: "quantization of the weights, such as awq", Modctl: true},
+	{Command: Quantization, Value: "text", Doc: "quantization of the weights, such as awq", Modctl: true, advise: adviseQuantization},
 
 	files(Config, modelpack.Config, "configuration that the weights need, tokenizers too"),
 	files(Model, modelpack.Model, "weights"),

@@ -66,23 +66,45 @@ func adviseParamSize(value string) (msg, hint string) {
 		"a number with one decimal at most and one of K, M, B, T, Q, such as 0.6B or 671B"
 }
 
-var languagePattern = regexp.MustCompile(`^[a-z]{2,3}$`)
-
 func adviseLanguage(value string) (msg, hint string) {
-	if languagePattern.MatchString(value) {
+	switch code := LanguageCode(value); code {
+	case value:
 		return "", ""
+	case "":
+		return fmt.Sprintf("%s is no ISO 639 code", quoteShort(value)), "such as en or zh"
+	default:
+		return fmt.Sprintf("%s is no ISO 639 code", quoteShort(value)), "write " + code
 	}
-	return fmt.Sprintf("%s is no ISO 639 code", quoteShort(value)), "such as en or zh"
 }
 
 // licensePattern knows the shape of an SPDX expression, and no names.
 var licensePattern = regexp.MustCompile(`^\(*[A-Za-z0-9.+:-]+\)*( (AND|OR|WITH) \(*[A-Za-z0-9.+:-]+\)*)*$`)
 
 func adviseLicense(value string) (msg, hint string) {
-	if licensePattern.MatchString(value) && strings.Count(value, "(") == strings.Count(value, ")") {
-		return "", ""
+	if !licensePattern.MatchString(value) || strings.Count(value, "(") != strings.Count(value, ")") {
+		hint := "such as Apache-2.0, MIT OR Apache-2.0, LicenseRef-name"
+		if id := LicenseID(value); id != "" {
+			hint = "write " + spelled(id, value)
+		}
+		return fmt.Sprintf("%s is no SPDX expression", quoteShort(value)), hint
 	}
-	return fmt.Sprintf("%s is no SPDX expression", quoteShort(value)), "such as Apache-2.0, MIT OR Apache-2.0, LicenseRef-name"
+	for word := range strings.FieldsSeq(value) {
+		word = strings.Trim(word, "()")
+		if id := LicenseID(word); id != "" && id != word {
+			return fmt.Sprintf("%s is not how SPDX writes it", quoteShort(word)), "write " + spelled(id, word)
+		}
+	}
+	return "", ""
+}
+
+// spelled is what to write for a licence that was called name. SPDX has an author
+// of the GNU ones say what is with later versions.
+func spelled(id, name string) string {
+	version, only := strings.CutSuffix(id, "-only")
+	if only && !strings.HasSuffix(strings.ToLower(name), "only") {
+		return version + "-only or " + version + "-or-later"
+	}
+	return id
 }
 
 func adviseURL(value string) (msg, hint string) {

@@ -167,19 +167,21 @@ func (s *scanner) hexEscape(at int) (string, *SyntaxError) {
 	return "", problem(at, `\x needs two hexadecimal digits`, backslashHint)
 }
 
-// formatValue is the inverse of scanner.value.
-func formatValue(value string, path bool) string {
-	if needsQuotes(value, path) {
+// formatValue is the inverse of scanner.value. A value that is to be one word is
+// quoted if it has blanks or quotes in it: paths have to be, and of others modctl
+// takes nothing else.
+func formatValue(value string, word bool) string {
+	if needsQuotes(value, word) {
 		return `"` + escapeValue(value, true) + `"`
 	}
 	return escapeValue(value, false)
 }
 
-// needsQuotes need not look at tabs and other blanks than spaces: they are
-// escaped.
-func needsQuotes(value string, path bool) bool {
-	return value == "" || value[0] == '"' || value[0] == ' ' || value[len(value)-1] == ' ' ||
-		path && strings.ContainsAny(value, ` "`)
+// needsQuotes need not look at tabs and other control characters: they are escaped.
+// Blanks of other alphabets matter at the ends, where modctl drops them.
+func needsQuotes(value string, word bool) bool {
+	blank := func(r rune) bool { return unicode.IsSpace(r) && !unicode.IsControl(r) }
+	return value == "" || value[0] == '"' || strings.TrimFunc(value, blank) != value || word && strings.ContainsAny(value, ` "`)
 }
 
 func escapeValue(value string, quoted bool) string {

@@ -19,8 +19,8 @@ func TestPreflightSaysWhatIsTooLarge(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			repo := newTestRepository(t, newTestClient(t, Options{}), host+"/m/x:v1")
-			layers := []Planned{{"config.json", 700}, {"model-00001.safetensors", test.size}, {"model-00002.safetensors", 1 * gib}}
-			note, err := repo.Preflight(layers)
+			layers := []Planned{{Name: "config.json", Size: 700}, {Name: "model-00001.safetensors", Size: test.size}, {Name: "model-00002.safetensors", Size: 1 * gib}}
+			note, err := repo.Preflight(layers, 4)
 			if err == nil {
 				t.Fatalf("no error, and the note %q", note)
 			}

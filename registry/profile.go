@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -135,48 +137,67 @@ func (c *Client) keepHabits(registry string) {
 type Planned struct {
 	Name string // for people
 	Size int64  // in bytes
+	// Packing says that Size is what the layer has before it is compressed.
+	Packing bool
+	// Bundle says that the layer is several files that need not be in one.
+	Bundle bool
 }
 
 // Plan lists layers under the names that o has for them.
 func (o TransferOptions) Plan(layers []ocispec.Descriptor) []Planned {
 	all := make([]Planned, len(layers))
 	for i, desc := range layers {
-		all[i] = Planned{o.name(desc), desc.Size}
+		all[i] = Planned{Name: o.name(desc), Size: desc.Size}
 	}
 	return all
 }
 
 // Preflight says what will not work, before anything is sent: a layer that is
-// larger than the registry takes, or too many of them. A layer of which nobody
-// knows the size has none.
+// larger than the registry takes, or too many of them. How large a layer is that has
+// yet to be compressed is for [Repository.CheckLayer] to judge.
 //
 // The note is for whoever waits for the push: what an interruption costs where it
-// costs more than elsewhere. It is empty if there is nothing to say.
-func (r *Repository) Preflight(layers []Planned) (note string, err error) {
+// costs more than elsewhere, with so many blobs sent at once. It is empty if there is
+// nothing to say.
+func (r *Repository) Preflight(layers []Planned, atOnce int) (note string, err error) {
 	p := profileOf(r.ref.Registry)
 	if p.layers > 0 && len(layers) > p.layers {
 		return "", hinted(fmt.Errorf("%d layers, and %s takes no more than %d", len(layers), p.name, p.layers),
 			"put many small files into one layer: tare build --bundle code,dataset,doc")
 	}
-	var largest Planned
+	layers = slices.SortedStableFunc(slices.Values(layers), func(a, b Planned) int { return cmp.Compare(b.Size, a.Size) })
 	for _, l := range layers {
-		if l.Size > largest.Size {
-			largest = l
+		if err := r.CheckLayer(l); err != nil {
+			return "", err
 		}
 	}
-	if p.layer > 0 && largest.Size > p.layer {
-		return "", hinted(fmt.Errorf("%s is a layer of %s, and %s takes no more than %s", largest.Name, shownSize(largest.Size), p.name, shownSize(p.layer)),
-			"save the model in smaller shards, such as save_pretrained(…, max_shard_size=\"5GB\"), and build again")
-	}
-	return r.costOfCut(p, largest), nil
+	return r.costOfCut(p, layers[:min(max(atOnce, 1), len(layers))]), nil
 }
 
-// costOfCut says what an interruption costs, where that is more than a chunk.
-func (r *Repository) costOfCut(p profile, largest Planned) string {
+// CheckLayer is an error if a layer is larger than the registry takes. One that has
+// yet to be compressed never is.
+func (r *Repository) CheckLayer(l Planned) error {
+	p := profileOf(r.ref.Registry)
+	if p.layer == 0 || l.Size <= p.layer || l.Packing {
+		return nil
+	}
+	hint := "save the model in smaller shards, such as save_pretrained(…, max_shard_size=\"5GB\"), and build again"
+	if l.Bundle {
+		hint = "leave --bundle out and build again: each file is a layer then"
+	}
+	return hinted(fmt.Errorf("%s is a layer of %s, and %s takes no more than %s", l.Name, shownSize(l.Size), p.name, shownSize(p.layer)), hint)
+}
+
+// costOfCut says what an interruption costs of the layers, of which the first is the
+// largest, where that is more than a chunk.
+func (r *Repository) costOfCut(p profile, layers []Planned) string {
 	h := r.client.habitsOf(r.ref.Registry)
-	if !h.Whole && !h.Forgets || largest.Size <= chunkSize {
+	if !h.Whole && !h.Forgets || len(layers) == 0 || layers[0].Size <= chunkSize {
 		return ""
 	}
-	return fmt.Sprintf("%s keeps no unfinished uploads: what an interruption cuts off is sent from its start, at most %s (%s)",
-		p.name, largest.Name, shownSize(largest.Size))
+	var bytes int64
+	for _, l := range layers {
+		bytes += l.Size
+	}
+	return fmt.Sprintf("an interruption costs up to %s, as %s keeps no part of a layer", shownSize(bytes), p.name)
 }

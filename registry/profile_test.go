@@ -32,27 +32,41 @@ func TestProfiles(t *testing.T) {
 
 func TestPreflight(t *testing.T) {
 	const mib, gib = 1 << 20, 1 << 30
+	sized := func(sizes ...int64) (layers []Planned) {
+		for _, size := range sizes {
+			layers = append(layers, Planned{Name: "big.gguf", Size: size})
+		}
+		return layers
+	}
+	bundle := []Planned{{Name: "the bundle", Size: 10e9 + 1, Bundle: true}}
+	packing := []Planned{{Name: "w", Size: 11 * gib, Packing: true}}
 	for name, test := range map[string]struct {
 		host   string
 		layers []Planned
+		atOnce int
 		fails  string // what the error and its hint say
 		note   string
 	}{
-		"ECR, the largest layer":       {"000000000000.dkr.ecr.cn-north-1.amazonaws.com.cn", []Planned{{"a", 52_000 * mib}}, "", "a (50.8 GiB)"},
-		"ECR, a byte more":             {"000000000000.dkr.ecr.cn-north-1.amazonaws.com.cn", []Planned{{"x", 1}, {"big.gguf", 52_000*mib + 1}}, "big.gguf", ""},
-		"ECR Public, too large":        {"public.ecr.aws", []Planned{{"big.gguf", 10_000*mib + 1}}, "smaller shards", ""},
-		"GHCR, too large":              {"ghcr.io", []Planned{{"big.gguf", 10e9 + 1}}, "big.gguf", ""},
-		"GHCR, large":                  {"ghcr.io", []Planned{{"a", 10e9}}, "", "a (9.3 GiB)"},
-		"ECR, too many layers":         {"000000000000.dkr.ecr.eu-west-1.amazonaws.com", make([]Planned, 501), "--bundle", ""},
-		"ECR, many layers":             {"000000000000.dkr.ecr.eu-west-1.amazonaws.com", make([]Planned, 500), "", ""},
-		"ECR, nothing worth a word":    {"000000000000.dkr.ecr.eu-west-1.amazonaws.com", []Planned{{"a", 64 * mib}}, "", ""},
-		"Google, no limit, no session": {"europe-docker.pkg.dev", []Planned{{"a", 900 * gib}}, "", "Google Artifact Registry keeps no unfinished uploads"},
-		"Azure, too large":             {"x.azurecr.io", []Planned{{"a", 200*gib + 1}}, "200.0 GiB", ""},
-		"unknown":                      {"registry.example.com", []Planned{{"a", 900 * gib}}, "", ""},
+		"ECR, the largest layer":    {"000000000000.dkr.ecr.cn-north-1.amazonaws.com.cn", sized(52_000 * mib), 4, "", "up to 50.8 GiB"},
+		"ECR, a byte more":          {"000000000000.dkr.ecr.cn-north-1.amazonaws.com.cn", sized(1, 52_000*mib+1), 4, "big.gguf", ""},
+		"ECR Public, too large":     {"public.ecr.aws", sized(10_000*mib + 1), 4, "smaller shards", ""},
+		"GHCR, too large":           {"ghcr.io", sized(10e9 + 1), 4, "big.gguf", ""},
+		"GHCR, a bundle":            {"ghcr.io", bundle, 4, "leave --bundle out", ""},
+		"GHCR, not yet compressed":  {"ghcr.io", packing, 4, "", "up to 11.0 GiB"},
+		"GHCR, large":               {"ghcr.io", sized(10e9), 4, "", "up to 9.3 GiB"},
+		"ECR, too many layers":      {"000000000000.dkr.ecr.eu-west-1.amazonaws.com", make([]Planned, 501), 4, "--bundle", ""},
+		"ECR, many layers":          {"000000000000.dkr.ecr.eu-west-1.amazonaws.com", make([]Planned, 500), 4, "", ""},
+		"ECR, nothing worth a word": {"000000000000.dkr.ecr.eu-west-1.amazonaws.com", sized(64*mib, 64*mib), 4, "", ""},
+		"ECR, no layers":            {"000000000000.dkr.ecr.eu-west-1.amazonaws.com", nil, 4, "", ""},
+		"four of six at once":       {"europe-docker.pkg.dev", sized(gib, 5*gib, 2*gib, 3*gib, gib, 4*gib), 4, "", "an interruption costs up to 14.0 GiB, as Google Artifact Registry keeps no part of a layer"},
+		"one at a time":             {"europe-docker.pkg.dev", sized(gib, 5*gib, 2*gib), 1, "", "up to 5.0 GiB,"},
+		"fewer than at once":        {"europe-docker.pkg.dev", sized(900*gib, 100*gib), 8, "", "up to 1000.0 GiB,"},
+		"Azure, too large":          {"x.azurecr.io", sized(200*gib + 1), 4, "200.0 GiB", ""},
+		"unknown":                   {"registry.example.com", sized(900 * gib), 4, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			repo := newTestRepository(t, newTestClient(t, Options{}), test.host+"/m/x:v1")
-			note, err := repo.Preflight(test.layers)
+			note, err := repo.Preflight(test.layers, test.atOnce)
 			switch {
 			case test.fails == "" && err != nil:
 				t.Error(err)

@@ -270,8 +270,8 @@ func TestHabitsAreKept(t *testing.T) {
 			other := bytes.Clone(test.data)
 			other[0]++
 			p := start(other)
-			note, err := p.repo.Preflight([]Planned{{"weights", 1 << 30}})
-			if err != nil || strings.Contains(note, "weights (1.0 GiB)") != test.note {
+			note, err := p.repo.Preflight([]Planned{{Name: "weights", Size: 1 << 30}}, 4)
+			if err != nil || strings.Contains(note, "up to 1.0 GiB") != test.note {
 				t.Errorf("the note is %q, %v", note, err)
 			}
 			p.run(t.Context())

@@ -94,8 +94,8 @@ func Generate(dir string, opts Options) (*Result, error) {
 	facts := describe(s.fsys, dir, withoutStrayTexts(dup.once(s.files), stray), opts, &said, &warned)
 	if opts.Modctl {
 		facts = forModctl(facts)
-		if odd := notForModctl(s.files); len(odd) > 0 {
-			warned.add("modctl cannot read names with blanks or quotes in them: %s", some(odd))
+		if odd := notForModctl(facts, s.files); len(odd) > 0 {
+			warned.add("modctl would read something else, as it knows no escapes for * ? [ and control characters: %s", some(odd))
 		}
 	}
 	result := &Result{File: new(modelfile.File), Notes: said, Warnings: warned, Counts: count(s.files)}
@@ -208,10 +208,7 @@ func (s *surveyed) checkPointers() error {
 	if len(names) == 0 {
 		return nil
 	}
-	return &failure{
-		msg:  fmt.Sprintf("%s: only a Git LFS pointer is here, the content was never downloaded", some(names)),
-		hint: "fetch it: git lfs pull; or leave it out with --exclude",
-	}
+	return OnlyPointers(names, "leave it out with --exclude")
 }
 
 // checkUnfinished refuses files that a download is not done with.

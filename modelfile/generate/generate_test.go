@@ -149,7 +149,7 @@ func TestOptionsOverride(t *testing.T) {
 		Name: "my name", Arch: "b", Family: "c", Format: "d", ParamSize: "e", Precision: "f", Quantization: "g",
 	})
 	want := "# as given\n" +
-		"NAME my name\nARCH b\nFAMILY c\nFORMAT d\nPARAMSIZE e\nPRECISION f\nQUANTIZATION g\n\n"
+		"NAME \"my name\"\nARCH b\nFAMILY c\nFORMAT d\nPARAMSIZE e\nPRECISION f\nQUANTIZATION g\n\n"
 	if got := string(result.File.Format()); !strings.HasPrefix(got, want) {
 		t.Errorf("got\n%s\nwant at its start\n%s", got, want)
 	}
@@ -320,14 +320,18 @@ func TestModctl(t *testing.T) {
 }
 
 func TestModctlReadsIt(t *testing.T) {
-	dir := tree(t, "m", named("m.gguf", "pkg/a.py", "pkg/b.py", "pkg/deep/c.py", "pkg/deep/d.py", "my model.gguf"))
+	dir := tree(t, "my m", named("m.gguf", "pkg/a.py", "pkg/b.py", "pkg/deep/c.py", "pkg/deep/d.py", "my model.gguf", "m[1].gguf"))
 	result := run(t, dir, generate.Options{Modctl: true})
 	for _, p := range result.File.Patterns() {
 		if strings.Contains(p.Glob, "**") {
 			t.Errorf("%s is no glob for modctl", p.Glob)
 		}
 	}
-	if want := `modctl cannot read names with blanks or quotes in them: "my model.gguf"`; !slices.Contains(result.Warnings, want) {
+	if text := string(result.File.Format()); !strings.Contains(text, "\nNAME \"my m\"\n") || !strings.Contains(text, "\nMODEL \"my model.gguf\"\n") {
+		t.Errorf("modctl takes these apart at blanks:\n%s", text)
+	}
+	want := `modctl would read something else, as it knows no escapes for * ? [ and control characters: "m[1].gguf"`
+	if !slices.Contains(result.Warnings, want) {
 		t.Errorf("warnings %q, want %q", result.Warnings, want)
 	}
 }

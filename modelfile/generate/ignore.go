@@ -14,12 +14,20 @@ import (
 // ownName is the file that is being generated. That it is left out is no news.
 const ownName = "Modelfile"
 
+// Unfinished is what to call files that a download, or another program, is not done
+// with.
+const Unfinished = "unfinished or temporary"
+
+// ariaSuffix is what aria2 appends to the name of a file that it is not done with,
+// for a file of its own.
+const ariaSuffix = ".aria2"
+
 // ignored lists the names of files and directories that are left out, and why.
 // The patterns are for names in lower case; the first that matches says why.
 var ignored = [...]struct{ match, reason string }{
 	{".git .gitattributes .gitignore .gitmodules .gitkeep .github .gitlab .hg .svn .dvc .lfsconfig", "version control"},
 	{".cache .huggingface .locks .no_exist .msc .mv .mdl ._____temp .modelscope .ds_store", "remains of downloads or the system"},
-	{"*.incomplete *.aria2 *.part *.partial *.crdownload *.tmp *.filepart *.download", "unfinished or temporary"},
+	{"*.incomplete *.aria2 *.part *.partial *.crdownload *.tmp *.filepart *.download", Unfinished},
 	{"thumbs.db desktop.ini __macosx lost+found ._*", "remains of downloads or the system"},
 	{".ipynb_checkpoints *~ *.swp *.swo *.orig *.rej .#* #*# .idea .vscode .vs", "remains of an editor"},
 	{"__pycache__ *.pyc *.pyo *.egg-info", "compiled Python"},

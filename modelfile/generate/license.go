@@ -12,23 +12,6 @@ import (
 	"github.com/tareml/tare/modelfile"
 )
 
-// spdxIDs are identifiers of SPDX that model cards name in lower case.
-const spdxIDs = "AFL-3.0 Apache-2.0 Artistic-2.0 BSL-1.0 BSD-2-Clause BSD-3-Clause BSD-3-Clause-Clear C-UDA-1.0 CC0-1.0 CC-BY-2.0 CC-BY-2.5 " +
-	"CC-BY-3.0 CC-BY-4.0 CC-BY-SA-3.0 CC-BY-SA-4.0 CC-BY-NC-2.0 CC-BY-NC-3.0 CC-BY-NC-4.0 CC-BY-ND-4.0 CC-BY-NC-ND-3.0 CC-BY-NC-ND-4.0 " +
-	"CC-BY-NC-SA-2.0 CC-BY-NC-SA-3.0 CC-BY-NC-SA-4.0 CDLA-Sharing-1.0 CDLA-Permissive-1.0 CDLA-Permissive-2.0 ECL-2.0 EPL-1.0 EPL-2.0 " +
-	"EUPL-1.1 EUPL-1.2 ISC LPPL-1.3c MIT MIT-0 MPL-2.0 MS-PL NCSA OFL-1.1 OSL-3.0 PDDL-1.0 PostgreSQL Unlicense WTFPL Zlib etalab-2.0 0BSD " +
-	"AGPL-3.0-only AGPL-3.0-or-later GPL-2.0-only GPL-2.0-or-later GPL-3.0-only GPL-3.0-or-later LGPL-2.1-only LGPL-2.1-or-later " +
-	"LGPL-3.0-only LGPL-3.0-or-later ODbL-1.0 ODC-By-1.0 MulanPSL-2.0 BlueOak-1.0.0"
-
-// otherLicenses are what cards and licensecheck call licences of SPDX otherwise.
-// The GNU ones without a word on later versions mean, to SPDX, that version only.
-var otherLicenses = map[string]string{
-	"c-uda": "C-UDA-1.0", "lgpl-lr": "LGPLLR", "odc-by": "ODC-By-1.0", "odbl": "ODbL-1.0", "pddl": "PDDL-1.0", "apache 2.0": "Apache-2.0",
-	"apache2.0": "Apache-2.0", "apache-2": "Apache-2.0", "apache license 2.0": "Apache-2.0", "mit license": "MIT",
-	"agpl-3.0": "AGPL-3.0-only", "gpl-2.0": "GPL-2.0-only", "gpl-3.0": "GPL-3.0-only", "lgpl-2.1": "LGPL-2.1-only", "lgpl-3.0": "LGPL-3.0-only",
-	"cc0": "CC0-1.0",
-}
-
 // vagueLicenses say nothing that a licence could be told by.
 var vagueLicenses = []string{"", "unknown", "other", "none", "cc", "bsd", "gpl", "lgpl", "custom", "proprietary", "license", "gfdl"}
 
@@ -45,13 +28,8 @@ func licenseID(id, name string) string {
 	if slices.Contains(vagueLicenses, id) {
 		return ""
 	}
-	if other := otherLicenses[id]; other != "" {
-		return other
-	}
-	for known := range strings.FieldsSeq(spdxIDs) {
-		if strings.ToLower(known) == id {
-			return known
-		}
+	if known := modelfile.LicenseID(id); known != "" {
+		return known
 	}
 	if word := strings.ReplaceAll(id, " ", "-"); licenseWord.MatchString(word) {
 		return "LicenseRef-" + strings.ReplaceAll(word, "+", "plus")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -19,6 +20,19 @@ type shardIndex struct {
 	ext     string
 	variant string
 	table   *weights.Index
+}
+
+// CheckShards says which shards are missing among the files at paths,
+// slash-separated and in dir, and which are surplus, as [Result.Warnings] does.
+func CheckShards(dir string, paths []string) []string {
+	fsys := os.DirFS(dir)
+	var entries []entry
+	for _, p := range slices.Sorted(slices.Values(paths)) {
+		entries = append(entries, entry{p, sizeOf(fsys, p)()})
+	}
+	var said, warned notes
+	newStudy(fsys, dir, classify(entries, sniffAll(fsys, entries)), &said, &warned).checkIndexes()
+	return warned
 }
 
 // indexPattern knows model.safetensors.index.json and, for a variant,

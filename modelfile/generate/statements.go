@@ -41,15 +41,21 @@ func addFiles(out *modelfile.File, kind modelpack.Kind, files []file, all listin
 	}
 }
 
-// notForModctl lists the files whose names modctl cannot read from a Modelfile: it
-// takes what stands behind a command apart at blanks.
-func notForModctl(files []file) (paths []string) {
-	for _, f := range files {
-		if strings.ContainsAny(f.path, " \t\n\"'") {
-			paths = append(paths, f.path)
+// notForModctl lists what modctl would read otherwise: it takes a backslash off
+// whatever follows, and then what is left for a glob. Values are no globs, but
+// backslashes stay in them before what would be special in one.
+func notForModctl(facts []fact, files []file) (odd []string) {
+	for _, f := range facts {
+		if strings.ContainsFunc(f.value, unicode.IsControl) || strings.Contains(f.value, `\`) {
+			odd = append(odd, f.value)
 		}
 	}
-	return paths
+	for _, f := range files {
+		if strings.ContainsFunc(f.path, unicode.IsControl) || strings.ContainsAny(f.path, "*?[") {
+			odd = append(odd, f.path)
+		}
+	}
+	return odd
 }
 
 // isDeep says whether a glob may reach below a directory. Those who read of weights

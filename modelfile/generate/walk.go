@@ -235,7 +235,7 @@ func (w *found) warnings() []string {
 func (w *found) unfinished() []string {
 	var names []string
 	for _, f := range w.files {
-		if _, ok := slices.BinarySearch(w.seen, f.path+".aria2"); ok {
+		if _, ok := slices.BinarySearch(w.seen, f.path+ariaSuffix); ok {
 			names = append(names, f.path)
 		}
 	}

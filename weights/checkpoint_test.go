@@ -65,10 +65,11 @@ func TestTrainingState(t *testing.T) {
 	for name, want := range map[string]int64{
 		"dense/kernel": 4, "resnet/conv_1/weights": 4, "layer_with_weights-0/gamma/.ATTRIBUTES/VARIABLE_VALUE": 4, "bert/embeddings/word_embeddings": 4,
 		"model/optimizer_head/kernel": 4, "Adam_net/kernel": 4, "momentum_encoder/kernel": 4,
-		"dense/kernel/Adam": 0, "dense/kernel/Adam_1": 0, "dense/kernel/Momentum": 0, "dense/kernel/ExponentialMovingAverage": 0, "dense/kernel/RMSProp_12": 0,
+		"dense/kernel/Adam": 0, "dense/kernel/Adam_1": 0, "dense/kernel/Momentum": 0, "dense/kernel/ExponentialMovingAverage": 0, "dense/kernel/RMSProp_12": 0, "dense/kernel/Adafactor_1": 0,
 		"dense/kernel/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE": 0, "optimizer/_variables/3/.ATTRIBUTES/VARIABLE_VALUE": 0,
 		"training/Adam/dense/kernel/m": 0, "bert/pooler/dense/kernel/adam_v": 0, "encoder/block_000/layer_000/SelfAttention/q_slot_vr": 0,
 		"beta1_power": 0, "beta2_power_1": 0, "global_step": 0, "save_counter/.ATTRIBUTES/VARIABLE_VALUE": 0,
+		strings.Repeat("a/", 60) + "Adam": 0, strings.Repeat("/", 4000) + "moving_mean": 0, strings.Repeat("/", 4000) + "Adam": 4, // after more parts than are looked at
 		"bn/moving_mean": 0, "layer_with_weights-1/moving_variance/.ATTRIBUTES/VARIABLE_VALUE": 0, "keras_api/metrics/0/total/.ATTRIBUTES/VARIABLE_VALUE": 0,
 	} {
 		model := weights.NewModel(weights.Options{})
@@ -156,6 +157,23 @@ func TestReadCheckpointManyBlocks(t *testing.T) {
 			if c, err := weights.ReadCheckpoint(f, f.Size(), nil); err != nil || c.Tensors != 5000 {
 				t.Errorf("%d a block: got %+v, %v", each, c, err)
 			}
+		}
+	}
+}
+
+// TestReadCheckpointLongKeys wants keys that only say how they differ from those before
+// them to cost no more than if they were written out.
+func TestReadCheckpointLongKeys(t *testing.T) {
+	for name, start := range map[string]string{"tensors": "x", "parts of tensors": "\x00"} {
+		entries := weightstest.CheckpointEntries(1, weightstest.T("w", "F32"))[:1]
+		for i := range 20_000 {
+			key := start + strings.Repeat("x", 4000) + fmt.Sprintf("%05d", i)
+			entries = append(entries, weightstest.TableEntry{Key: key, Value: "\x08\x01\x28\x04"})
+		}
+		f := weightstest.Table(len(entries), entries...)
+		_, err := weights.ReadCheckpoint(f, f.Size(), nil)
+		if err == nil || !strings.Contains(err.Error(), "the keys come to more than 64 MiB") {
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }

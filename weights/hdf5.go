@@ -161,8 +161,8 @@ func (h *hdf5) push(group, name string, address int64) {
 	switch {
 	case len(group)+len(name) >= maxName:
 		h.fail(address, "a path of more than %d bytes", maxName)
-	case len(h.todo)+len(h.seen) >= 2*maxTensors:
-		h.fail(address, "more than %d objects", 2*maxTensors)
+	case len(h.todo)+len(h.seen) >= maxTensors:
+		h.fail(address, "more than %d objects", maxTensors)
 	default:
 		h.todo = append(h.todo, hdf5Link{group, name, address})
 	}
@@ -172,6 +172,9 @@ func (h *hdf5) push(group, name string, address int64) {
 func (h *hdf5) object(link hdf5Link) {
 	if !h.once(link.address) {
 		return // it has several names
+	}
+	if !h.spend(link.address, int64(len(link.group)+len(link.name))) { // the same group may be in many paths
+		return
 	}
 	o := hdf5Object{link: link, path: link.path(), tree: nowhere}
 	first := len(h.todo)

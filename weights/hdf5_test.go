@@ -130,6 +130,76 @@ func TestKerasParams(t *testing.T) {
 	}
 }
 
+// TestTiedTensorFlow wants the embedding counted once that the TensorFlow models of
+// transformers save with each layer that uses it.
+func TestTiedTensorFlow(t *testing.T) {
+	tt := weightstest.T
+	const below = "/tf_bert_for_pre_training/bert/embeddings/word_embeddings/weight:0"
+	f := weightstest.HDF5(nil, tt("bert"+below, "F32", 100, 10), tt("mlm___cls"+below, "F32", 100, 10),
+		tt("mlm___cls/tf_bert_for_pre_training/mlm___cls/predictions/bias:0", "F32", 100),
+		tt("bert/tf_bert_for_pre_training/bert/pooler/dense/kernel:0", "F32", 10, 10), tt("nsp/tf_bert_for_pre_training/bert/pooler/dense/kernel:0", "F32", 10, 10),
+		tt("one/net/embeddings/weight:0", "F32", 4, 10), tt("other/net/embeddings/weight:0", "F32", 4, 10)) // of layers with the same names
+	model := weights.NewModel(weights.Options{})
+	if _, err := weights.ReadHDF5(f, f.Size(), model.Add); err != nil {
+		t.Fatal(err)
+	}
+	if got := model.Summary().Params; got != 1000+100+200+80 {
+		t.Errorf("got %d", got)
+	}
+}
+
+// TestReadHDF5Bounds wants files that have much for little to be refused.
+func TestReadHDF5Bounds(t *testing.T) {
+	for want, content := range map[string][]byte{
+		"more than the 64 MiB":     hdf5Of(strings.Repeat("x", 4000), 1, 20_000),
+		"more than 524288 objects": hdf5Of("x", 10, 60_000),
+	} {
+		if _, err := weights.ReadHDF5(bytes.NewReader(content), int64(len(content)), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// hdf5Of is a file with groups in each other, the first of which has a name. In each
+// there are n empty objects.
+func hdf5Of(name string, groups, n int) []byte {
+	b := make([]byte, 96, 96+16*n+24*groups*(n+1)) // the superblock
+	for range n {
+		b = append(b, hdf5Header(nil)...)
+	}
+	inner := int64(96)
+	for range groups {
+		links := hdf5LinkTo("x", inner)
+		for i := range n {
+			links = append(links, hdf5LinkTo("x", int64(96+16*i))...)
+		}
+		inner = int64(len(b))
+		b = append(b, hdf5Header(links)...)
+	}
+	root := int64(len(b))
+	b = append(b, hdf5Header(hdf5LinkTo(name, inner))...)
+	super := []byte("\x89HDF\r\n\x1a\n\x00\x00\x00\x00\x00\x08\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+	for _, v := range [...]int64{0, -1, int64(len(b)), -1, 0, root} {
+		super = binary.LittleEndian.AppendUint64(super, uint64(v))
+	}
+	copy(b, super)
+	return b
+}
+
+// hdf5Header is the header of an object that has some messages.
+func hdf5Header(messages []byte) []byte {
+	h := binary.LittleEndian.AppendUint32([]byte{1, 0, 1, 0, 1, 0, 0, 0}, uint32(len(messages)))
+	return append(append(h, 0, 0, 0, 0), messages...)
+}
+
+// hdf5LinkTo is the message that an object is a member of a group.
+func hdf5LinkTo(name string, address int64) []byte {
+	data := append([]byte{1, 1, byte(len(name)), byte(len(name) >> 8)}, name...)
+	data = binary.LittleEndian.AppendUint64(data, uint64(address))
+	data = append(data, make([]byte, -len(data)&7)...)
+	return append([]byte{6, 0, byte(len(data)), byte(len(data) >> 8), 0, 0, 0, 0}, data...)
+}
+
 func TestReadHDF5Refuses(t *testing.T) {
 	whole := weightstest.HDF5([]weightstest.Attribute{{Name: "backend", Value: "jax"}}, weightstest.T("a/b", "F32", 3), weightstest.T("c", "F32", 4)).Bytes()
 	// with returns the file with bytes changed that follow the nth of a magic.

@@ -29,6 +29,7 @@ type Model struct {
 	modules map[string]*module // packed ones of which not all was seen
 	methods map[string]int64   // parameters by how they were packed
 	heads   []shaped           // output layers and embeddings
+	shared  []string           // variables of TensorFlow that several layers may have
 }
 
 // NewModel starts to count.
@@ -97,7 +98,7 @@ func (m *Model) Add(t Tensor) {
 	if isAdapter(t.Name) {
 		m.total.Adapters++
 	}
-	if isBuffer(t) || !t.DType.counts() || m.packed(t) {
+	if isBuffer(t) || !t.DType.counts() || m.packed(t) || m.repeated(t) {
 		return
 	}
 	m.noteHead(t)
@@ -207,6 +208,23 @@ func (m *Model) noteHead(t Tensor) {
 	}
 }
 
+// repeated knows the embedding that the TensorFlow models of transformers save with
+// each layer that uses it: bert/tf_bert_model/bert/embeddings/word_embeddings/weight:0
+// is there again below mlm___cls, the output layer.
+func (m *Model) repeated(t Tensor) bool {
+	_, variable, _ := strings.Cut(t.Name, "/")
+	if len(t.Shape) != 2 || !strings.HasPrefix(variable, "tf_") || !strings.HasSuffix(variable, ":0") {
+		return false
+	}
+	switch {
+	case slices.Contains(m.shared, variable):
+		return true
+	case len(m.shared) < maxHeads && (strings.Contains(variable, "embed") || strings.Contains(variable, "/shared/") || strings.Contains(variable, "/wte/")):
+		m.shared = append(m.shared, variable)
+	}
+	return false
+}
+
 // untie takes off the output layers that are copies of an embedding.
 func (m *Model) untie() {
 	for _, out := range m.heads {
@@ -250,22 +268,34 @@ func isBuffer(t Tensor) bool {
 // trainingParts are the parts of names, between slashes, of what TensorFlow keeps
 // of a training: optimizers and what they have for each weight, counters, metrics.
 // Of the second such optimizer there are Adam_1 and so on.
-var trainingParts = [...]string{".OPTIMIZER_SLOT", "optimizer", "_optimizer", "optimizers", "OptimizeLoss", "keras_api",
-	"Adam", "AdamW", "Adamax", "Momentum", "RMSProp", "Adagrad", "Adadelta", "Ftrl", "LARS", "LAMB", "ExponentialMovingAverage", "adam_m", "adam_v",
-	"beta1_power", "beta2_power", "global_step", "save_counter", "learning_rate", "loss_scale"}
+var trainingParts = map[string]bool{
+	".OPTIMIZER_SLOT": true, "optimizer": true, "_optimizer": true, "optimizers": true, "OptimizeLoss": true, "keras_api": true,
+	"Adam": true, "AdamW": true, "Adamax": true, "Momentum": true, "RMSProp": true, "Adagrad": true, "Adadelta": true, "Adafactor": true, "Ftrl": true,
+	"LARS": true, "LAMB": true, "ExponentialMovingAverage": true, "adam_m": true, "adam_v": true, "beta1_power": true, "beta2_power": true,
+	"global_step": true, "save_counter": true, "learning_rate": true, "loss_scale": true,
+}
+
+// maxParts is how many parts of a name are looked at: no name has so many, unless it
+// is there to keep us busy.
+const maxParts = 64
 
 // slotEnds are the ends of names that Mesh TensorFlow gives to the same.
 var slotEnds = [...]string{"_slot_m", "_slot_v", "_slot_vc", "_slot_vr"}
 
 // isTraining knows the names of TensorFlow's training state.
 func isTraining(name string) bool {
-	for part := range strings.SplitSeq(name, "/") {
+	for range maxParts {
+		part, rest, more := strings.Cut(name, "/")
 		if stem, number, ok := cutLast(part, "_"); ok && strings.Trim(number, "0123456789") == "" {
 			part = stem
 		}
-		if slices.Contains(trainingParts[:], part) {
+		if trainingParts[part] {
 			return true
 		}
+		if !more {
+			break
+		}
+		name = rest
 	}
 	return endsWithAny(name, slotEnds[:])
 }

@@ -35,6 +35,7 @@ type table struct {
 	key, next []byte // of the entry at hand, and room for the one after it
 	entered   bool   // there is an entry at hand
 	plain     []byte // room for what a compressed block comes to
+	shared    int64  // bytes that keys had from those before them
 }
 
 func newTable(format string, r io.ReaderAt, size int64) *table {
@@ -225,6 +226,9 @@ func (t *table) entry(first bool, each func() error) error {
 		return t.errorf(at, "a key shares %d bytes with one that has fewer", shared)
 	case further > maxName-min(shared, maxName):
 		return t.errorf(at, "a key of more than %d bytes", maxName)
+	}
+	if t.shared += int64(shared); t.shared > MaxRead {
+		return t.errorf(at, "the keys come to more than %d MiB, which is more than is read", MaxRead>>20)
 	}
 	t.next = slices.Grow(append(t.next[:0], t.key[:shared]...), int(further))[:shared+further]
 	if err := t.full(t.next[shared:]); err != nil {

@@ -30,10 +30,18 @@ func (m ggufModel) role() string {
 	return kind // adapter, imatrix, vocab
 }
 
-// readGGUF reads all GGUF files. Those that cannot be read are notes.
+// mostGGUF is how many models are read. Of each, up to a MiB of words is kept.
+const mostGGUF = 64
+
+// readGGUF reads the GGUF files. Those that cannot be read are notes.
 func (s *study) readGGUF(files []file) []ggufModel {
 	var models []ggufModel
-	for _, set := range setsOf(files) {
+	sets := setsOf(files)
+	if len(sets) > mostGGUF {
+		s.notes.add("of the %d models in GGUF only the first %d were read", len(sets), mostGGUF)
+		sets = sets[:mostGGUF]
+	}
+	for _, set := range sets {
 		m, err := s.readGGUFSet(set)
 		if err != nil {
 			s.notes.add("the parameters were not counted: %v", err)

@@ -16,6 +16,17 @@ import (
 // is what the first of them says, unless another one says otherwise.
 type ggufCard []ggufModel
 
+// withoutStray leaves out the models whose words would get from elsewhere into the
+// Modelfile, as links lead out of the directory.
+func (c ggufCard) withoutStray(dir string) ggufCard {
+	var files []string
+	for _, m := range c {
+		files = append(files, m.tally.files[0])
+	}
+	stray := strayLinks(dir, files)
+	return slices.DeleteFunc(slices.Clone(c), func(m ggufModel) bool { return slices.Contains(stray, m.tally.files[0]) })
+}
+
 // shared is a value of the first model that no other contradicts.
 func shared[T any](c ggufCard, value func(*weights.GGUF) []T, equal func(a, b []T) bool) []T {
 	if len(c) == 0 {

@@ -47,6 +47,9 @@ func (s *study) findGit() (gitDir, bool) {
 		return gitDir{}, false
 	}
 	if info.IsDir() {
+		if strayLinks(s.dir, []string{gitName + "/HEAD", gitName + "/config"}) != nil {
+			return gitDir{}, false // somebody else's, by a link
+		}
 		own := os.DirFS(filepath.Join(s.dir, gitName)) // fs.Sub cannot stat without opening
 		return gitDir{own, own}, true
 	}

@@ -1,9 +1,13 @@
 package generate_test
 
 import (
+	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tareml/tare/internal/weightstest"
 	"github.com/tareml/tare/modelfile/generate"
 )
 
@@ -52,6 +56,79 @@ func TestNoTokenGetsOut(t *testing.T) {
 		if strings.Contains(said, "s3cret") || strings.Contains(said, "user") && !strings.Contains(said, "has a user,") {
 			t.Errorf("%s: got\n%s", remote, said)
 		}
+	}
+}
+
+// Access tokens stay out wherever somebody put them.
+func TestNoTokenIsQuoted(t *testing.T) {
+	const token = "hf_abcdefghijklmnopqrstuvwxyzABCDEFGH"
+	dir := tree(t, "m", map[string]string{
+		"model.safetensors": "x",
+		"README.md": "---\nlicense: other\nlicense_name: sk-abcdefghijklmnopqrstuvwxyz\nlicense_link: https://host.example/" + token + "\nbase_model: org/" + token +
+			"\ndatasets: [" + token + ", org/" + token + ", https://host.example/" + token + "]\n---\nThese are words that say something of the model.\n",
+		".git/HEAD":   "3f2a9c1d4e5b60718293a4b5c6d7e8f901234567\n",
+		".git/config": "[remote \"origin\"]\n\turl = https://host.example/" + token + "/x.git\n",
+		".mdl":        "\x80\x04\x8c\x02id\x94\x8c" + string(rune(len("org/"+token))) + "org/" + token,
+	})
+	result := run(t, dir, generate.Options{})
+	said := string(result.File.Format()) + strings.Join(append(result.Notes, result.Warnings...), "\n")
+	if strings.Contains(said, "abcdefgh") || !strings.Contains(said, "REVISION") || !strings.Contains(said, "DESCRIPTION These are words") {
+		t.Errorf("got\n%s", said)
+	}
+	if want := "a value for SOURCEURL from .git was not taken: it looks like an access token"; !slices.Contains(result.Notes, want) {
+		t.Errorf("got notes %q", result.Notes)
+	}
+}
+
+// Of many files that each declare much, not all is looked at.
+func TestManyHostileFiles(t *testing.T) {
+	ckpt := weightstest.CheckpointEntries(8192, weightstest.T("w", "F32"))
+	index := string(weightstest.Table(2, ckpt...).Bytes())
+	card := string(weightstest.GGUF(weightstest.GGUFVersion{}, weightstest.Pairs("general.architecture", "llama"), weightstest.T("w", "F16", 10)).Bytes())
+	for name, tt := range map[string]struct {
+		file, content string
+		want          []string
+	}{
+		"checkpoints": {"m%03d.ckpt.index", index, []string{
+			`none of the 8192 shards that "m063.ckpt.index" names is here`,
+			`from "m064.ckpt.index" on the shards were not checked: there are more than 64 checkpoints`,
+		}},
+		"models in GGUF": {"m%03d.gguf", card, []string{"of the 70 models in GGUF only the first 64 were read"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := make(map[string]string)
+			for i := range 70 {
+				files[fmt.Sprintf(tt.file, i)] = tt.content
+			}
+			dir := tree(t, "m", files)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			result := run(t, dir, generate.Options{})
+			runtime.ReadMemStats(&after)
+			said := append(result.Notes, result.Warnings...)
+			for _, want := range tt.want {
+				if !slices.Contains(said, want) {
+					t.Errorf("%q is missing in %q", want, said)
+				}
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {
+				t.Errorf("%d bytes were allocated", n)
+			}
+		})
+	}
+}
+
+// Shards of a checkpoint are those that are named so, and no others.
+func TestMissingCheckpointShards(t *testing.T) {
+	index := string(weightstest.Table(2, weightstest.CheckpointEntries(8, weightstest.T("w", "F32"))...).Bytes())
+	dir := tree(t, "m", map[string]string{"a/m.ckpt.index": index, "a/m.ckpt.data-00001-of-00008": "x", "a/m.ckpt.data-00003-of-00008": "x",
+		"a/m.ckpt.data-00003-of-00009": "x", "a/m.ckpt.data-0000x-of-00008": "x", "a/m.ckpt.data-00008-of-00008": "x", "a/m.ckpt.data-00002-of-00008.bak": "x"})
+	shard := func(i int) string {
+		return fmt.Sprintf(`"a/m.ckpt.data-%05d-of-00008"`, i)
+	}
+	want := `missing: 6 shards that "a/m.ckpt.index" names: ` + shard(0) + ", " + shard(2) + ", " + shard(4) + ", " + shard(5) + ", and 2 more"
+	if got := run(t, dir, generate.Options{}).Warnings; !slices.Contains(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tareml/tare/internal/weightstest"
 	"github.com/tareml/tare/modelfile/generate"
 )
 
@@ -120,6 +121,41 @@ func TestLinksOut(t *testing.T) {
 	want := []string{`links out of the directory, which a build follows only with --follow-links: "README.md", "model.safetensors"`}
 	if !slices.Equal(result.Warnings, want) {
 		t.Errorf("got warnings %q, want %q", result.Warnings, want)
+	}
+}
+
+// Nor do the words of GGUF files and what git knows of a repository come over a link.
+func TestWordsOverLinks(t *testing.T) {
+	pairs := weightstest.Pairs("general.architecture", "llama", "general.author", "Jane Doe", "general.description", "These are words of somebody else, who did not ask for it.")
+	outside := tree(t, "elsewhere", map[string]string{
+		"m.gguf": string(weightstest.GGUF(weightstest.GGUFVersion{}, pairs, weightstest.T("w", "F16", 1000, 1000)).Bytes()),
+		"HEAD":   "3f2a9c1d4e5b60718293a4b5c6d7e8f901234567\n",
+		"config": "[remote \"origin\"]\n\turl = https://host.example/private\n",
+	})
+	for name, links := range map[string]map[string]string{
+		"git":            {".git": ""},
+		"a part of git":  {".git/config": "config", ".git/HEAD": "HEAD"},
+		"a file of GGUF": {"m.gguf": "m.gguf"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := tree(t, "m", named("w.bin"))
+			for link, target := range links {
+				link = filepath.Join(dir, link)
+				if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink(filepath.Join(outside, target), link); err != nil {
+					t.Fatal(err)
+				}
+			}
+			text := string(run(t, dir, generate.Options{}).File.Format())
+			if strings.Contains(text, "words") || strings.Contains(text, "Jane") || strings.Contains(text, "private") || strings.Contains(text, "REVISION") {
+				t.Errorf("got\n%s", text)
+			}
+			if name == "a file of GGUF" && !strings.Contains(text, "PARAMSIZE 1M") {
+				t.Errorf("it was not counted:\n%s", text)
+			}
+		})
 	}
 }
 

@@ -29,9 +29,12 @@ type study struct {
 	// warnings are the notes on what is missing or does not fit together.
 	warnings *notes
 	facts    map[string][]fact
-	// indexes are the tables of shards, by path.
-	indexes map[string]shardIndex
-	about   about // for DESCRIPTION
+	// indexes are the tables of shards, by path, and checkpoints is how many of
+	// TensorFlow's came by.
+	indexes     map[string]shardIndex
+	checkpoints int
+	about       about // for DESCRIPTION
+	unread      int64 // what may still be read of headers, in bytes
 	// gguf are the models in GGUF files, the largest first.
 	gguf ggufCard
 }
@@ -40,6 +43,7 @@ func newStudy(fsys fs.FS, dir string, files []file, n, warnings *notes) *study {
 	s := &study{
 		fsys: fsys, dir: dir, files: files, notes: n, warnings: warnings,
 		paths: make(map[string]bool), facts: make(map[string][]fact), indexes: make(map[string]shardIndex),
+		unread: mostHeaders,
 	}
 	for _, f := range files {
 		s.paths[f.path] = true
@@ -48,14 +52,20 @@ func newStudy(fsys fs.FS, dir string, files []file, n, warnings *notes) *study {
 }
 
 // say states values of a command, unless another source did. Empty values and
-// those that come twice are dropped.
+// those that come twice are dropped, and access tokens that somebody put where
+// such a value belongs.
 func (s *study) say(command, source string, values ...string) {
 	if s.knows(command) {
 		return
 	}
 	var facts []fact
 	for _, v := range values {
-		if f := (fact{command, v, source}); v != "" && !slices.Contains(facts, f) {
+		f := fact{command, v, source}
+		switch {
+		case v == "" || slices.Contains(facts, f):
+		case command != modelfile.Name && source != asGiven && hasToken(v):
+			s.notes.add("a value for %s %s was not taken: it looks like an access token", command, source)
+		default:
 			facts = append(facts, f)
 		}
 	}
@@ -87,6 +97,7 @@ func describe(fsys fs.FS, dir string, files []file, opts Options, n, warnings *n
 	s.sayLayout(l)
 	s.checkIndexes()
 	s.sayWeights(l)
+	s.gguf = s.gguf.withoutStray(dir)
 	s.sayGGUFCard()
 	s.sayVagueName()
 

@@ -24,14 +24,19 @@ func plural(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
+// mostNamed is how many paths a sentence names.
+const mostNamed = 4
+
 // some quotes the first few of paths.
-func some(paths []string) string {
-	const most = 4
+func some(paths []string) string { return someOf(paths, len(paths)) }
+
+// someOf quotes the first few of n paths, of which it is given at least as many.
+func someOf(paths []string, n int) string {
 	var out []string
-	for _, p := range paths[:min(most, len(paths))] {
+	for _, p := range paths[:min(mostNamed, n)] {
 		out = append(out, strconv.Quote(p))
 	}
-	if more := len(paths) - most; more > 0 {
+	if more := n - mostNamed; more > 0 {
 		out = append(out, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(out, ", ")

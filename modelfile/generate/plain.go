@@ -13,7 +13,13 @@ import (
 
 // isOdd says whether a character does something to the text around it.
 func isOdd(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) || r == utf8.RuneError || r == '\uFEFF'
+	switch {
+	case r == '\u00AD' || '\u200B' <= r && r <= '\u200D': // where words may break and how letters join
+		return false
+	case 0xE0000 <= r && r <= 0xE0FFF: // letters that nobody sees
+		return true
+	}
+	return r == utf8.RuneError || unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Cf)
 }
 
 // mostWords is how long names of people and models may be, in characters.

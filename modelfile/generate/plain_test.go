@@ -24,12 +24,26 @@ func TestWebAddress(t *testing.T) {
 		{"https:///x", "", false},
 		{"https://example.com/\x1b[31m", "", false},
 		{"https://example.com/\u202e", "", false},
+		{"https://example.com/\U000E0041", "", false},
+		{"https://example.com/\u2063", "", false},
 		{"https://example.com/" + strings.Repeat("a", mostAddress), "", false},
 		{"org/name", "", false},
 		{"", "", false},
 	} {
 		if got, stripped := webAddress(tt.text); got != tt.want || stripped != tt.stripped {
 			t.Errorf("%.60q: got %q, %v, want %q, %v", tt.text, got, stripped, tt.want, tt.stripped)
+		}
+	}
+}
+
+// TestPlainText wants nothing that is not to be seen, but for what scripts need.
+func TestPlainText(t *testing.T) {
+	for text, want := range map[string]string{
+		"می\u200cخواهم": "می\u200cخواهم", "a\u00adb": "a\u00adb", "♀\u200d\ufe0f": "♀\u200d\ufe0f",
+		"a\U000E0041\U000E0042": "", "a\u2060b": "", "a\u2066b": "", "a\ufeff": "", "a\U000E0100": "",
+	} {
+		if got := plainText(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
 }

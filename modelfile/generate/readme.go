@@ -176,7 +176,7 @@ func repoID(s string) (string, bool) {
 		s = strings.TrimPrefix(s, host)
 	}
 	s = strings.TrimSuffix(s, "/")
-	return s, repoPattern.MatchString(s) && !strings.Contains(s, "..")
+	return s, repoPattern.MatchString(s) && !strings.Contains(s, "..") && !hasToken(s)
 }
 
 var datasetPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?$`)
@@ -188,7 +188,7 @@ func (s *study) datasetURLs(source string, ids []string) []string {
 	for _, id := range ids {
 		const base = "https://huggingface.co/datasets/"
 		name := strings.TrimPrefix(id, base)
-		if datasetPattern.MatchString(name) && !strings.Contains(name, "..") {
+		if datasetPattern.MatchString(name) && !strings.Contains(name, "..") && !hasToken(name) {
 			urls = append(urls, base+path.Clean(name))
 		} else if address := s.address("a data set "+source, id); address != "" {
 			urls = append(urls, address)

@@ -72,7 +72,7 @@ func (s *study) header(name string, read func(io.ReaderAt, int64) error) error {
 	if !ok {
 		return fmt.Errorf("it cannot be read at any place")
 	}
-	return read(r, info.Size())
+	return read(metered{r, &s.unread}, info.Size())
 }
 
 // shards are the paths of the files that the index names.
@@ -132,7 +132,7 @@ func (s *study) checkShards(x shardIndex) {
 	case missing != nil:
 		s.warnings.add("missing: %s that %q names: %s", plural(len(missing), "shard"), x.file, some(missing))
 	}
-	for _, f := range s.files {
+	for _, f := range s.filesFrom(path.Join(folder(x.file), x.stem)) {
 		if x.claims(f) && !named[f.path] {
 			surplus = append(surplus, f.path)
 		}
@@ -149,4 +149,31 @@ func (x shardIndex) claims(f file) bool {
 	}
 	sh := parseShard(f)
 	return sh.stem == x.stem && sh.variant == x.variant
+}
+
+// filesFrom are the files whose paths start with a prefix.
+func (s *study) filesFrom(prefix string) []file {
+	first, _ := slices.BinarySearchFunc(s.files, prefix, func(f file, prefix string) int { return strings.Compare(f.path, prefix) })
+	rest := s.files[first:]
+	end := slices.IndexFunc(rest, func(f file) bool { return !strings.HasPrefix(f.path, prefix) })
+	if end < 0 {
+		end = len(rest)
+	}
+	return rest[:end]
+}
+
+// mostHeaders is how much is read of the headers of a directory, in bytes.
+const mostHeaders = 1 << 30
+
+// metered reads until the budget of a directory is spent.
+type metered struct {
+	r    io.ReaderAt
+	left *int64
+}
+
+func (m metered) ReadAt(p []byte, off int64) (int, error) {
+	if *m.left -= int64(len(p)); *m.left < 0 {
+		return 0, fmt.Errorf("the headers in the directory are more than the %d MiB that are read", mostHeaders>>20)
+	}
+	return m.r.ReadAt(p, off)
 }

@@ -52,7 +52,8 @@ func templatesIn(o object, file string) []chatTemplate {
 // ggufTemplates takes the one of the first GGUF file: the others are the same
 // model's.
 func (s *study) ggufTemplates() []chatTemplate {
-	for _, f := range s.weightFiles("gguf") {
+	files := s.weightFiles("gguf")
+	for _, f := range files[:min(len(files), mostGGUF)] {
 		var text string
 		err := s.header(f.path, func(r io.ReaderAt, size int64) error {
 			h, err := weights.ReadGGUF(r, size, nil)

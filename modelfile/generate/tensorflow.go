@@ -84,17 +84,60 @@ func (s *study) readCheckpoint(index file, each func(weights.Tensor)) (c *weight
 	return c, err
 }
 
+// mostCheckpoints is how many indexes are compared with their shards. To read one can
+// take half a second if somebody wants it to.
+const mostCheckpoints = 64
+
 // checkCheckpoint compares the index of a checkpoint with the shards that are there.
 func (s *study) checkCheckpoint(index file) {
+	switch s.checkpoints++; {
+	case s.checkpoints == mostCheckpoints+1:
+		s.warnings.add("from %q on the shards were not checked: there are more than %d checkpoints", index.path, mostCheckpoints)
+		return
+	case s.checkpoints > mostCheckpoints:
+		return
+	}
 	c, err := s.readCheckpoint(index, nil)
 	if err != nil {
 		s.warnings.add("the shards were not checked: %q: %v", index.path, err)
 		return
 	}
-	shards := make(map[string]int)
-	stem := strings.TrimSuffix(path.Base(index.path), ".index")
-	for i := range c.Shards {
-		shards[fmt.Sprintf("%s.data-%05d-of-%05d", stem, i, c.Shards)] = 0
+	s.checkCheckpointShards(index.path, c.Shards)
+}
+
+// checkCheckpointShards counts the shards that are there. An index can announce
+// thousands of them in a hundred bytes, so that it does not go through those.
+func (s *study) checkCheckpointShards(index string, shards int) {
+	stem := strings.TrimSuffix(index, ".index")
+	name := func(i int) string { return fmt.Sprintf("%s.data-%05d-of-%05d", stem, i, shards) }
+	missing := shards - s.countBetween(name(0), name(shards-1))
+	if missing == shards {
+		s.warnings.add("none of the %s that %q names is here", plural(shards, "shard"), index)
+		return
 	}
-	s.checkShards(shardIndex{file: index.path, table: &weights.Index{Shards: shards}})
+	var first []string
+	for i := 0; i < shards && len(first) < min(missing, mostNamed); i++ {
+		if !s.paths[name(i)] {
+			first = append(first, name(i))
+		}
+	}
+	if first != nil {
+		s.warnings.add("missing: %s that %q names: %s", plural(missing, "shard"), index, someOf(first, missing))
+	}
+}
+
+// countBetween is how many files there are from the first to the last shard of a
+// checkpoint, by name.
+func (s *study) countBetween(first, last string) (n int) {
+	from, _ := slices.BinarySearchFunc(s.files, first, func(f file, name string) int { return strings.Compare(f.path, name) })
+	number, end := len(first)-len("00000-of-00000"), len(first)-len("-of-00000")
+	for _, f := range s.files[from:] {
+		if f.path > last {
+			break
+		}
+		if len(f.path) == len(last) && f.path[end:] == last[end:] && strings.Trim(f.path[number:end], "0123456789") == "" {
+			n++
+		}
+	}
+	return n
 }

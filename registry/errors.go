@@ -146,6 +146,9 @@ func shown(err error) string {
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "read" || op.Op == "write" || op.Op == "readfrom") {
 		text = innermost(op).Error()
 	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		text = "no such host: " + dns.Name
+	}
 	for said, instead := range map[string]string{
 		"failed to parse Location header": "redirected to an address that cannot be read",
 		"malformed MIME header":           "the header of the answer cannot be read",

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
@@ -112,10 +113,10 @@ func (r *Repository) receive(ctx context.Context, desc ocispec.Descriptor, dst D
 func (r *Repository) Push(ctx context.Context, desc ocispec.Descriptor, manifest []byte, src Content, o TransferOptions) error {
 	blobs, err := contents(desc, manifest)
 	if err != nil {
-		return r.pushing(desc, err)
+		return fmt.Errorf("pushing %s: %w", r.ref, err)
 	}
 	if ctx, err = r.scoped(ctx, "pull", "push"); err != nil {
-		return r.pushing(desc, err)
+		return fmt.Errorf("pushing %s: %w", r.ref, err)
 	}
 	err = o.each(ctx, blobs, func(ctx context.Context, desc ocispec.Descriptor) error {
 		return r.deliver(ctx, desc, src, o)
@@ -134,13 +135,22 @@ func (r *Repository) deliver(ctx context.Context, desc ocispec.Descriptor, src C
 		o.observe(PhaseData, name, safe, 0, resumed)
 	})
 	if err != nil {
-		return r.pushing(desc, err)
+		return fmt.Errorf("pushing %s: %w", r.ref, about(name, desc, err))
 	}
 	if present {
 		o.observe(PhaseData, name, 0, desc.Size, 0)
 	}
 	o.observe(PhaseDone, name, 0, 0, 0)
 	return nil
+}
+
+// about says which of several blobs err is about, unless it would be the same for
+// each of them.
+func about(name string, desc ocispec.Descriptor, err error) error {
+	if errors.Is(err, ErrUnreachable) || errors.Is(err, ErrDenied) {
+		return err
+	}
+	return fmt.Errorf("%s (%s): %w", name, desc.Digest, err)
 }
 
 // contents lists what a manifest names, config first and nothing twice, having

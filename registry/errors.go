@@ -191,7 +191,7 @@ func networkHint(err error) string {
 		return "the proxy does not answer: --proxy, or else HTTPS_PROXY and HTTP_PROXY, name it"
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
-		return fmt.Sprintf("check the name of the registry, %s", dns.Name)
+		return fmt.Sprintf("check the name, %s, and the network", dns.Name)
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return "nothing listens there: is the registry running, and its name and port right?"

@@ -89,6 +89,9 @@ func TestRegistryErrorsAreShown(t *testing.T) {
 		if want := "pulling " + repo.ref.String() + ": " + test.want; err == nil || err.Error() != want {
 			t.Errorf("%s: %q, want %q", name, err, want)
 		}
+		if hint := hintOf(err); !strings.Contains(hint, "no such repository or tag") {
+			t.Errorf("%s: the hint is %q", name, hint)
+		}
 	}
 }
 

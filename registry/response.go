@@ -69,6 +69,8 @@ func refusalHint(resp *http.Response, p *problem, body []byte) string {
 		return "the registry speaks TLS: leave out --plain-http"
 	case status == http.StatusRequestEntityTooLarge:
 		return "the registry, or a proxy in front of it, limits the size of a request"
+	case status == http.StatusNotFound && !writes(method) && strings.Contains(resp.Request.URL.Path, "/manifests/"):
+		return "the registry has no such repository or tag, or does not show it to you"
 	case p.code == "NAME_UNKNOWN" && method == http.MethodPost:
 		return "this registry may want the repository to be created first"
 	case method == http.MethodPut && (strings.Contains(said, "immutable") || strings.Contains(said, "imagetagalreadyexists")):

@@ -76,7 +76,8 @@ func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
 	}
 	reporter := a.reporter(cmd)
 	err = reporter.During("pulling", art.transfer(), len(art.Manifest.Layers), func() error {
-		return o.pullInto(cmd.Context(), store, repo, ref, art, o.transferOptions(reporter, art))
+		waiting := func() { reporter.Note("waiting for another tare that pulls the same") }
+		return o.pullInto(cmd.Context(), store, repo, ref, art, o.transferOptions(reporter, art), waiting)
 	})
 	if err != nil {
 		return resumable(err, "what came so far is kept: the same command goes on from there")
@@ -110,7 +111,7 @@ func (a *app) extractPulled(cmd *cobra.Command, o pullOptions, ref registry.Refe
 
 // pullInto pulls in a session of its own and moves the tag last. An artifact
 // that was asked for by digest is kept under that name.
-func (o *pullOptions) pullInto(ctx context.Context, store *storage.Store, repo *registry.Repository, ref registry.Reference, art *artifact, opts registry.TransferOptions) error {
+func (o *pullOptions) pullInto(ctx context.Context, store *storage.Store, repo *registry.Repository, ref registry.Reference, art *artifact, opts registry.TransferOptions, waiting func()) error {
 	session, err := store.Begin(ctx)
 	if err != nil {
 		return err
@@ -122,7 +123,7 @@ func (o *pullOptions) pullInto(ctx context.Context, store *storage.Store, repo *
 	if err := session.ReserveBlobs(art.blobs()...); err != nil {
 		return err
 	}
-	if err := repo.Pull(ctx, art.desc, art.data, session, opts); err != nil {
+	if err := repo.Pull(ctx, art.desc, art.data, &queue{Destination: session, waiting: waiting}, opts); err != nil {
 		return err
 	}
 	if o.durable {

@@ -211,7 +211,7 @@ func (p *Plan) literal(pattern modelfile.Pattern, name string) (File, error) {
 	info, err := p.tree.stat(clean)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return File{}, p.errorAt(pattern, "", "%s: no such file in %s", name, p.tree.dir)
+		return File{}, p.errorAt(pattern, "drop the line, or have all written anew: tare modelfile generate --overwrite", "%s: no such file in %s", name, p.tree.dir)
 	case err != nil:
 		return File{}, p.errorAt(pattern, hintOf(err), "%s: %v", name, err)
 	case info.IsDir():

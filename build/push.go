@@ -227,7 +227,7 @@ func (s *sender) read(ctx context.Context, c *content) (remembered, error) {
 	if !c.isFile() {
 		spool, err := newSpool(s.o.TempDir)
 		if err != nil {
-			return remembered{}, fmt.Errorf("making a temporary file: %w", err)
+			return remembered{}, err
 		}
 		c.spool, w = spool, spool
 	}

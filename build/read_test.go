@@ -47,8 +47,24 @@ func TestFileThatChangesWhileItIsHashed(t *testing.T) {
 		}
 		defer c.close()
 		c.reader = meddler{c.reader, func() { os.WriteFile(file, []byte("longer weights"), 0o644) }}
-		if _, err := s.read(t.Context(), c); err == nil || err.Error() != "w.bin changed while it was read" {
+		if _, err := s.read(t.Context(), c); err == nil || hintOf(err) != "build again when nothing writes to it" || err.Error() != "w.bin changed while it was read" {
 			t.Errorf("%s: error %v", format, err)
 		}
+	}
+}
+
+// TestTemporaryFileThatCannotBe: the error names the directory that TMPDIR can
+// change, and no file that nobody sees.
+func TestTemporaryFileThatCannotBe(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+		t.Setenv(name, dir)
+	}
+	_, err := newSpool(dir)
+	if err == nil || !strings.HasPrefix(err.Error(), "temporary file in "+dir+": ") || strings.Contains(err.Error(), "tare-layer") {
+		t.Errorf("got %v", err)
+	}
+	if !strings.Contains(hintOf(err), "TMPDIR names another place") {
+		t.Errorf("the hint is %q", hintOf(err))
 	}
 }

@@ -96,7 +96,7 @@ func (s *source) changed() error {
 		return err
 	}
 	if disk.Identify(after) != disk.Identify(s.before) {
-		return fmt.Errorf("%s changed while it was read", s.path)
+		return &hintError{fmt.Errorf("%s changed while it was read", s.path), "build again when nothing writes to it"}
 	}
 	return nil
 }

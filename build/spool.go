@@ -3,9 +3,11 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"syscall"
+	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -27,7 +29,7 @@ func newSpool(dir string) (*spool, error) {
 		f, err = createVanishing("", spoolPattern)
 	}
 	if err != nil {
-		return nil, err
+		return nil, noSpool(err)
 	}
 	return &spool{File: f}, nil
 }
@@ -38,10 +40,19 @@ const spoolPattern = "tare-layer-*"
 func (s *spool) Write(p []byte) (int, error) {
 	n, err := s.File.Write(p)
 	s.size += int64(n)
-	if errors.Is(err, syscall.ENOSPC) {
-		err = &hintError{err, "compressed layers and bundles are kept in a temporary file until they are sent: TMPDIR names another place for it"}
+	if err != nil {
+		err = noSpool(err)
 	}
 	return n, err
+}
+
+// noSpool names the directory of a temporary file that cannot be written, rather
+// than the file, which nobody can see.
+func noSpool(err error) error {
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		err = fmt.Errorf("temporary file in %s: %w", filepath.Dir(file.Path), file.Err)
+	}
+	return &hintError{err, "compressed layers and bundles are kept in a temporary file until they are sent: TMPDIR names another place for it"}
 }
 
 // Size implements blob.Source.

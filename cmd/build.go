@@ -49,18 +49,19 @@ type buildOptions struct {
 
 // built is what a build prints. Sizes are in bytes.
 type built struct {
-	Reference string
-	Digest    string
-	Layers    int
-	Size      int64
-	Read      int64 // of layers that were made anew
+	Reference  string   // the first of References
+	References []string // all that -t names
+	Digest     string
+	Layers     int
+	Size       int64
+	Read       int64 // of layers that were made anew
 }
 
 func (a *app) newBuildCommand() *cobra.Command {
 	var o buildOptions
 	cmd := &cobra.Command{
 		Use:        "build -t REF [-f MODELFILE] DIR",
-		SuggestFor: []string{"pack"},
+		SuggestFor: []string{"pack", "package", "create"},
 		Short:      "Package a model directory into the local store or a registry",
 		Long: `Package the files of DIR that its Modelfile names, one layer a file, into an
 artifact in the local store. The same files and the same Modelfile give the same
@@ -76,7 +77,7 @@ this build and not written.`,
   tare build -t localhost:5000/qwen3:v1 -f Modelfile.small ~/models/qwen3
   tare build -t ghcr.io/team/model:v1 --raw --format '{{.Digest}}' .
   tare build --push -t registry.example.com/team/model:v1 .`,
-		Args: argsBetween(1, 1),
+		Args: buildArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runBuild(cmd, o, args[0])
 		},
@@ -108,8 +109,20 @@ this build and not written.`,
 	o.repository.register(cmd)
 	flags.StringVar(&o.created, "created", "", "creation time to record, RFC 3339 or now (default $SOURCE_DATE_EPOCH)")
 	o.format.register(cmd, formatTable)
-	cmd.MarkFlagRequired("target")
+	cmd.MarkFlagRequired("target") // for completion: buildArgs says it better
 	return cmd
+}
+
+// buildArgs wants a directory, and -t with it.
+func buildArgs(cmd *cobra.Command, args []string) error {
+	named := cmd.Flags().Changed("target")
+	if len(args) == 2 && !named {
+		return withHint(errors.New("no name for the artifact: it goes behind -t"), "tare build -t %s %s", args[0], args[1])
+	}
+	if err := argsBetween(1, 1)(cmd, args); err != nil || named {
+		return err
+	}
+	return withHint(errors.New("no name for the artifact"), "give it one: tare build -t registry.example.com/team/model:v1 %s", args[0])
 }
 
 func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
@@ -194,6 +207,9 @@ func (o *buildOptions) check() (refs []registry.Reference, layout build.Layout, 
 	if created, err = creationTime(o.created, os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
 		return nil, layout, nil, usage(err)
 	}
+	if !o.push && o.remote.limitRate > 0 {
+		return nil, layout, nil, usage(withHint(errors.New("--limit-rate without --push"), "only a push has a rate to limit"))
+	}
 	if o.push && o.durable {
 		return nil, layout, nil, usage(errors.New("--durable is about the local store, and --push stores nothing there"))
 	}
@@ -238,7 +254,12 @@ func (o *buildOptions) buildInto(ctx context.Context, store *storage.Store, refs
 }
 
 func newBuilt(refs []registry.Reference, r *build.Result) built {
-	return built{Reference: refs[0].String(), Digest: r.Manifest.Digest.String(), Layers: r.Layers, Size: r.Size, Read: r.Read}
+	v := built{Digest: r.Manifest.Digest.String(), Layers: r.Layers, Size: r.Size, Read: r.Read}
+	for _, ref := range refs {
+		v.References = append(v.References, ref.String())
+	}
+	v.Reference = v.References[0]
+	return v
 }
 
 func printBuilt(cmd *cobra.Command, format formatFlag, refs []registry.Reference, r *build.Result) error {
@@ -314,6 +335,9 @@ func (o *buildOptions) cache() build.Cache {
 
 // plan reads the Modelfile, or generates one, and finds its files in dir.
 func (o *buildOptions) plan(cmd *cobra.Command, dir string) (*build.Plan, error) {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, withHint(fmt.Errorf("model directory %s: is a file", dir), "name the directory that it is in: %s", filepath.Dir(dir))
+	}
 	name := o.modelfile
 	if name == "" {
 		name = filepath.Join(dir, modelfileName)

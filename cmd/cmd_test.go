@@ -54,6 +54,46 @@ func TestPrintError(t *testing.T) {
 	}
 }
 
+// TestPrintJoinedErrors: errors in one come in one line, each once, and a line
+// break in a name is none between errors.
+func TestPrintJoinedErrors(t *testing.T) {
+	a, b := errors.New("disk full"), errors.New("odd\nname is gone")
+	for want, err := range map[string]error{
+		"error: disk full\n":                                          errors.Join(a, errors.New("disk full")),
+		"error: writing: disk full\n":                                 fmt.Errorf("writing: %w", errors.Join(a, a)),
+		"error: writing: disk full; odd\\u000aname is gone\n":         fmt.Errorf("writing: %w", errors.Join(a, b)),
+		"error: x: writing: disk full; other (why)\nhint: do\n":       withHint(fmt.Errorf("x: %w", fmt.Errorf("writing: %w (%w)", errors.Join(a, errors.New("other")), errors.New("why"))), "do"),
+		"error: x: disk full; other; odd\\u000aname is gone\n":        fmt.Errorf("x: %w", errors.Join(errors.Join(a, errors.New("other")), b)),
+		"error: odd\\u000aname is gone\nerror: disk full\n":           errors.Join(b, a),
+		"error: \"odd\\u000aname\" here\n":                            fmt.Errorf("%q here", "odd\nname"),
+		"error: odd\\u000aname is gone: disk full\nhint: try again\n": withHint(fmt.Errorf("%w: %w", b, a), "try again"),
+	} {
+		var out bytes.Buffer
+		printError(&out, err)
+		if strings.ReplaceAll(out.String(), `\n`, `\u000a`) != want {
+			t.Errorf("got %q, want %q", out.String(), want)
+		}
+	}
+}
+
+// TestListFitsATerminal: the longest age does not make lines of 80 columns wrap.
+func TestListFitsATerminal(t *testing.T) {
+	created := time.Now().Add(-11 * 31 * 24 * time.Hour)
+	var out bytes.Buffer
+	printList(&out, []listed{{
+		Repository: "localhost:5000/demo/tiny-llama-1", Tag: "v1", Size: 75_776, Created: &created,
+		Digest: "sha256:" + strings.Repeat("a", 64),
+	}}, true)
+	if !strings.Contains(out.String(), "11 mo ago") {
+		t.Errorf("no age in %q", out.String())
+	}
+	for line := range strings.Lines(out.String()) {
+		if len(line) > 80 { // and the line break
+			t.Errorf("%d columns: %q", len(line)-1, line)
+		}
+	}
+}
+
 func TestPrintable(t *testing.T) {
 	for s, want := range map[string]string{
 		"plain ünï 模": "plain ünï 模", "a\x1b[31mred": `a\u001b[31mred`, "two\nlines": `two\u000alines`, "c1\u009b1m": `c1\u009b1m`, "del\x7f": `del\u007f`, "turn\u202ed": `turn\u202ed`,
@@ -71,8 +111,8 @@ func TestPrintable(t *testing.T) {
 func TestAgo(t *testing.T) {
 	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 	for d, want := range map[time.Duration]string{
-		-time.Hour: "just now", 59 * time.Second: "just now", time.Minute: "1 minute ago", 90 * time.Minute: "1 hour ago",
-		47 * time.Hour: "1 day ago", 14 * 24 * time.Hour: "2 weeks ago", 60 * 24 * time.Hour: "2 months ago", 800 * 24 * time.Hour: "2 years ago",
+		-time.Hour: "just now", 59 * time.Second: "just now", time.Minute: "1 min ago", 90 * time.Minute: "1 h ago",
+		47 * time.Hour: "1 d ago", 14 * 24 * time.Hour: "2 wk ago", 60 * 24 * time.Hour: "2 mo ago", 800 * 24 * time.Hour: "2 yr ago",
 	} {
 		then := now.Add(-d)
 		if got := ago(&then, now); got != want {

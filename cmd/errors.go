@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/tareml/tare/blob"
@@ -121,14 +122,54 @@ func exitCode(err error) int {
 // each gets lines of its own.
 func printError(w io.Writer, err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok && strings.Contains(err.Error(), "\n") {
+		var said []string
 		for _, e := range joined.Unwrap() {
-			printError(w, e)
+			if text := e.Error(); !slices.Contains(said, text) {
+				said = append(said, text)
+				printError(w, e)
+			}
 		}
 		return
 	}
-	fmt.Fprintf(w, "error: %s\n", printable(err.Error()))
+	fmt.Fprintf(w, "error: %s\n", printable(oneLine(err)))
 	var h hinter
 	if errors.As(err, &h) && h.Hint() != "" {
 		fmt.Fprintf(w, "hint: %s\n", printable(h.Hint()))
 	}
+}
+
+// oneLine is what err says, with errors that were joined within it behind each
+// other, and those that say the same once. Other line breaks are part of names.
+func oneLine(err error) string {
+	text := err.Error()
+	if !strings.Contains(text, "\n") {
+		return text
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			return strings.Replace(text, inner.Error(), oneLine(inner), 1)
+		}
+	case interface{ Unwrap() []error }:
+		return oneLineOf(text, e.Unwrap())
+	}
+	return text
+}
+
+// oneLineOf is oneLine for the text of an error that has several in it.
+func oneLineOf(text string, parts []error) string {
+	var each, said []string
+	for _, part := range parts {
+		each = append(each, part.Error())
+		if s := oneLine(part); !slices.Contains(said, s) {
+			said = append(said, s)
+		}
+	}
+	if text == strings.Join(each, "\n") {
+		return strings.Join(said, "; ")
+	}
+	for i, part := range parts {
+		text = strings.Replace(text, each[i], oneLine(part), 1)
+	}
+	return text
 }

@@ -53,8 +53,9 @@ type inspectedLayer struct {
 func (a *app) newInspectCommand() *cobra.Command {
 	var o inspectOptions
 	cmd := &cobra.Command{
-		Use:   "inspect REF",
-		Short: "Show what an artifact is made of",
+		Use:        "inspect REF",
+		SuggestFor: []string{"show", "info", "describe", "manifest"},
+		Short:      "Show what an artifact is made of",
 		Long: `Show what an artifact in the local store is made of, or with --remote one in a
 registry, as JSON. --config shows its config instead.`,
 		Example: `  tare inspect registry.example.com/team/qwen3-0.6b:v1

@@ -34,7 +34,7 @@ func (a *app) newListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:        "ls",
 		Aliases:    []string{"list"},
-		SuggestFor: []string{"images", "artifacts"},
+		SuggestFor: []string{"images", "models", "artifacts"},
 		Short:      "List the artifacts in the local store",
 		Example: `  tare ls
   tare ls --format json
@@ -106,7 +106,7 @@ func readConfig(data []byte, err error) (*modelpack.ModelConfig, error) {
 }
 
 func printList(w io.Writer, list []listed, short bool) {
-	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer tw.Flush()
 	fmt.Fprintln(tw, "REPOSITORY\tTAG\tDIGEST\tCREATED\tSIZE")
 	now := time.Now()

@@ -205,20 +205,19 @@ func printable(s string) string {
 // isControl knows control characters, and the ones that turn text around.
 func isControl(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
-// ago writes a time for people, relative to now.
+// ago writes a time for people, relative to now, in at most ten characters.
 func ago(t *time.Time, now time.Time) string {
 	if t == nil {
 		return "-"
 	}
+	const day = 24 * time.Hour
 	d := now.Sub(*t)
 	for _, u := range []struct {
 		unit time.Duration
 		name string
-	}{{365 * 24 * time.Hour, "year"}, {30 * 24 * time.Hour, "month"}, {7 * 24 * time.Hour, "week"}, {24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
-		if n := int(d / u.unit); n == 1 {
-			return "1 " + u.name + " ago"
-		} else if n > 1 {
-			return fmt.Sprintf("%d %ss ago", n, u.name)
+	}{{365 * day, "yr"}, {30 * day, "mo"}, {7 * day, "wk"}, {day, "d"}, {time.Hour, "h"}, {time.Minute, "min"}} {
+		if n := int(d / u.unit); n > 0 {
+			return fmt.Sprintf("%d %s ago", n, u.name)
 		}
 	}
 	return "just now"

@@ -21,8 +21,9 @@ type pullOptions struct {
 func (a *app) newPullCommand() *cobra.Command {
 	var o pullOptions
 	cmd := &cobra.Command{
-		Use:   "pull REF",
-		Short: "Fetch an artifact from its registry into the local store",
+		Use:        "pull REF",
+		SuggestFor: []string{"download", "get"},
+		Short:      "Fetch an artifact from its registry into the local store",
 		Long: `Fetch an artifact from the registry that its reference names into the local
 store. Every blob is verified before it gets its name. Blobs that are there
 already are not fetched again, and a pull that was interrupted goes on where it
@@ -35,7 +36,7 @@ with --extract-from-remote as well, they are all that is kept.`,
   tare pull registry.example.com/team/qwen3-0.6b@sha256:…
   tare pull --mirror cache.example.com docker.io/team/qwen3-0.6b:v1
   tare pull registry.example.com/team/qwen3-0.6b:v1 --extract-dir /models`,
-		Args:              argsBetween(1, 1),
+		Args:              pullArgs,
 		ValidArgsFunction: a.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runPull(cmd, o, args[0])
@@ -49,6 +50,15 @@ with --extract-from-remote as well, they are all that is kept.`,
 	flags.BoolVar(&o.fromRemote, "extract-from-remote", false, "with --extract-dir, keep nothing in the store")
 	o.format.register(cmd, formatTable)
 	return cmd
+}
+
+// pullArgs explains what becomes of a second argument.
+func pullArgs(cmd *cobra.Command, args []string) error {
+	err := argsBetween(1, 1)(cmd, args)
+	if len(args) == 2 {
+		err = withHint(err, "to put the files into %[2]s: tare extract %[1]s %[2]s", args[0], args[1])
+	}
+	return err
 }
 
 func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {

@@ -34,8 +34,9 @@ type transferred struct {
 func (a *app) newPushCommand() *cobra.Command {
 	var o pushOptions
 	cmd := &cobra.Command{
-		Use:   "push REF",
-		Short: "Send an artifact from the local store to its registry",
+		Use:        "push REF",
+		SuggestFor: []string{"upload", "publish"},
+		Short:      "Send an artifact from the local store to its registry",
 		Long: `Send an artifact from the local store to the registry that its reference names.
 Blobs that are there already are not sent again, nor those that the registry has
 in another repository as far as the store knows. The tag is moved to what was
@@ -75,7 +76,7 @@ func (a *app) runPush(cmd *cobra.Command, o pushOptions, name string) error {
 	defer store.Close()
 	art, err := store.artifact(ref)
 	if err != nil {
-		return err
+		return store.neverBuilt(ref, err)
 	}
 	repo, err := o.repository(ref)
 	if err != nil {
@@ -97,6 +98,15 @@ func (a *app) runPush(cmd *cobra.Command, o pushOptions, name string) error {
 		return resumable(err, "the same command goes on: what is complete is not sent again, nor what the registry keeps of the rest")
 	}
 	return printTransferred(cmd, o.format, "pushed", ref, art, reporter.Status())
+}
+
+// neverBuilt adds to err, if it is that the store has no such name, how it comes by
+// one.
+func (v *view) neverBuilt(ref registry.Reference, err error) error {
+	if _, unnamed := resolve(v.Store, ref); ref.Digest != "" || !errors.Is(unnamed, blob.ErrNotFound) {
+		return err
+	}
+	return withHint(err, "build it: tare build -t %[1]s DIR; or give it the name: tare tag SRC %[1]s (tare ls --store %[2]s shows what is there)", ref, v.Dir())
 }
 
 // outbox is the store as a push reads it.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
@@ -164,6 +165,9 @@ func useEnvironment(o *registry.Options, host string) (err error) {
 			return variableError("TARE_REGISTRY", err, "name a registry, such as registry.example.com")
 		}
 	}
+	if strings.TrimRight(password, "\r\n") != password {
+		return withHint(errors.New("TARE_PASSWORD ends in a line break"), "make the secret anew without it: printf %%s instead of echo, or kubectl create secret --from-literal")
+	}
 	o.Credentials = environmentStore{registry.StaticCredentials(host, username, password, o.Credentials), host}
 	return nil
 }
@@ -185,7 +189,12 @@ func (s environmentStore) Advise(name string, r registry.Refusal) string {
 		return fmt.Sprintf("TARE_USERNAME and TARE_PASSWORD were refused by %s; they come before what tare login saves", name)
 	}
 	if next, ok := s.CredentialStore.(registry.Adviser); ok {
-		return next.Advise(name, r)
+		if hint := next.Advise(name, r); hint != "" {
+			return hint
+		}
+	}
+	if name != s.host && r.Anonymous {
+		return fmt.Sprintf("TARE_USERNAME is for %s alone; for %s too, name a file with credentials for both in TARE_AUTH_FILE, or: tare login %[2]s", s.host, name)
 	}
 	return ""
 }

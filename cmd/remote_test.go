@@ -53,6 +53,38 @@ func TestHalfOfTheCredentialsIsWrongUsage(t *testing.T) {
 	}
 }
 
+// TestPasswordWithALineBreak: no registry would say what is wrong with it.
+func TestPasswordWithALineBreak(t *testing.T) {
+	t.Setenv("TARE_USERNAME", "u")
+	for password, wrong := range map[string]bool{"p\n": true, "p\r\n": true, "p": false, "p\nq": false, " p ": false} {
+		t.Setenv("TARE_PASSWORD", password)
+		err := useEnvironment(&registry.Options{}, "a.example")
+		if wrong != (err != nil) {
+			t.Errorf("%q: %v", password, err)
+		}
+		if h, ok := errors.AsType[*hintedError](err); wrong && (!ok || !strings.Contains(h.Hint(), "without it")) {
+			t.Errorf("%q: no hint in %v", password, err)
+		}
+	}
+}
+
+// TestAdviceForASecondRegistry: a login is of no use to what has its credentials
+// from the environment.
+func TestAdviceForASecondRegistry(t *testing.T) {
+	s := environmentStore{registry.DockerCredentials(), "a.example"}
+	for name, want := range map[string]string{
+		"a.example": "", // which was asked for none
+		"b.example": "TARE_USERNAME is for a.example alone; for b.example too, name a file with credentials for both in TARE_AUTH_FILE, or: tare login b.example",
+	} {
+		if got := s.Advise(name, registry.Refusal{Status: 401, Anonymous: true}); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if got := s.Advise("b.example", registry.Refusal{Status: 404}); got != "" {
+		t.Errorf("not found: %q", got)
+	}
+}
+
 // TestAuthFileThatIsNotThere: the help of no command has what to do about it.
 func TestAuthFileThatIsNotThere(t *testing.T) {
 	t.Setenv(authFileVariable, filepath.Join(t.TempDir(), "secret"))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
 	"github.com/tareml/tare/blob"
@@ -91,8 +92,9 @@ func (a *app) newPruneCommand() *cobra.Command {
 	var format formatFlag
 	var dryRun bool
 	cmd := &cobra.Command{
-		Use:   "prune",
-		Short: "Free what no name in the local store needs",
+		Use:        "prune",
+		SuggestFor: []string{"clean", "cleanup", "gc"},
+		Short:      "Free what no name in the local store needs",
 		Long: `Remove the blobs that no name in the local store needs, and what interrupted
 commands left behind. Commands that run at the same time keep what they use.`,
 		Example: `  tare prune --dry-run
@@ -118,6 +120,9 @@ func (a *app) runPrune(cmd *cobra.Command, format formatFlag, dryRun bool) error
 	freed, err := store.GC(cmd.Context(), dryRun)
 	if err != nil {
 		return err
+	}
+	if freed.Digests == nil {
+		freed.Digests = []digest.Digest{} // a list in JSON, too
 	}
 	return format.print(cmd, freed, func(w io.Writer) {
 		verb := "freed"

@@ -50,7 +50,7 @@ Exit codes:
 
 // Main runs the command line and returns the exit code.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{}
+	a := &app{args: args}
 	root := a.newRootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -67,7 +67,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	if errors.As(err, &wrong) {
 		wrong.command = cmd.CommandPath()
 	} else if !a.started {
-		err = &usageError{err: suggestCommand(err), command: cmd.CommandPath()}
+		err = &usageError{err: err, command: cmd.CommandPath()}
 	}
 	if ctx.Err() != nil {
 		err = interrupted(err)
@@ -78,6 +78,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 
 // app is what the commands of one run share.
 type app struct {
+	args     []string // of the whole command line
 	storeDir string
 	progress string
 	started  bool // a command began: its flags and arguments were all right
@@ -100,6 +101,7 @@ func (a *app) newRootCommand() *cobra.Command {
 		Long:          longHelp,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          argsBetween(0, 0),
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			_, err := progress.ParseMode(a.progress)
 			return err
@@ -136,7 +138,7 @@ func (a *app) newRootCommand() *cobra.Command {
 		a.newVersionCommand(),
 	)
 	useOwnHelp(root)
-	root.SetFlagErrorFunc(flagError)
+	root.SetFlagErrorFunc(a.flagError)
 	a.watchStart(root)
 	return root
 }

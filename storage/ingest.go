@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -19,7 +18,7 @@ import (
 func (ss *Session) Ingest(ctx context.Context, r io.Reader) (digest.Digest, int64, error) {
 	f, err := ss.createTemp()
 	if err != nil {
-		return "", 0, fmt.Errorf("ingesting: %w", err)
+		return "", 0, ss.store.notTaken(err)
 	}
 	defer os.Remove(f.Name()) // no longer there if all went well
 	d, n, err := ss.store.take(ctx, f, r)
@@ -27,7 +26,7 @@ func (ss *Session) Ingest(ctx context.Context, r io.Reader) (digest.Digest, int6
 		err = ss.publish(f.Name(), d, n)
 	}
 	if err != nil {
-		return "", 0, fmt.Errorf("ingesting: %w", err)
+		return "", 0, ss.store.notTaken(err)
 	}
 	return d, n, nil
 }

@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/tareml/tare/disk"
 	"github.com/tareml/tare/filelock"
 )
 
@@ -38,6 +40,9 @@ func (s *Store) path(name string) string { return filepath.Join(s.dir, filepath.
 // checkLayout says whether there is a layout in the directory. Where there is
 // none, there must be nothing else either.
 func (s *Store) checkLayout() (exists bool, err error) {
+	if info, err := os.Stat(s.dir); err == nil && !info.IsDir() {
+		return false, &hintError{err: fmt.Errorf("store %s: is not a directory", s.dir), hint: "name a directory with --store or TARE_STORE"}
+	}
 	data, err := os.ReadFile(s.path(ocispec.ImageLayoutFile))
 	if isNotExist(err) {
 		return false, s.checkEmpty()
@@ -153,9 +158,30 @@ func (s *Store) createLayout(ctx context.Context) error {
 
 // notWritable names the store in the error of somebody who wanted to write to it.
 func (s *Store) notWritable(err error) error {
+	full, fixed := errors.Is(err, disk.ErrFull), errors.Is(err, syscall.EROFS)
+	if file, ok := errors.AsType[*fs.PathError](err); ok && (full || fixed) && s.owns(file.Path) {
+		err = file.Err // it is the disk, and none of the files that only we know
+	}
 	err = fmt.Errorf("writing to store %s: %w", s.dir, err)
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+	switch {
+	case full:
+		return &hintError{err: err, hint: spaceHint}
+	case fixed, errors.Is(err, fs.ErrPermission):
 		return &hintError{err: err, hint: "make the directory writable, or choose another store"}
 	}
 	return err
+}
+
+// notTaken is [Store.notWritable] for content: what its source says stays as it is.
+func (s *Store) notTaken(err error) error {
+	var told *hintError
+	if file, ok := errors.AsType[*fs.PathError](err); ok && s.owns(file.Path) && !errors.As(err, &told) {
+		return s.notWritable(err)
+	}
+	return err
+}
+
+// owns says whether path is of a file that only this package knows.
+func (s *Store) owns(path string) bool {
+	return strings.HasPrefix(path, s.path(ownDir)+string(filepath.Separator))
 }

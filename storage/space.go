@@ -72,11 +72,14 @@ func sum(a, b int64) int64 {
 
 // size writes a number of bytes for people.
 func size(n int64) string {
-	const gib, mib = 1 << 30, 1 << 20
-	if n >= gib {
+	const gib, mib, kib = 1 << 30, 1 << 20, 1 << 10
+	switch {
+	case n >= gib:
 		return fmt.Sprintf("%.1f GiB", float64(n)/gib)
+	case n >= mib:
+		return fmt.Sprintf("%.1f MiB", float64(n)/mib)
 	}
-	return fmt.Sprintf("%.1f MiB", float64(n)/mib)
+	return fmt.Sprintf("%.1f KiB", float64(n)/kib)
 }
 
 // CanClone says whether the store can take in f without copying it.

@@ -150,7 +150,11 @@ func (s *Store) updateIndex(stop func() error, change func(*index) error) error 
 func (s *Store) writeIndex(idx *index) error {
 	data := idx.bytes()
 	fresh, saved := s.path(indexNew), s.path(copyNew)
-	if err := errors.Join(writeSynced(fresh, data), writeSynced(saved, data)); err != nil {
+	err := writeSynced(fresh, data)
+	if err == nil {
+		err = writeSynced(saved, data)
+	}
+	if err != nil {
 		os.Remove(fresh)
 		os.Remove(saved)
 		return err

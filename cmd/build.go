@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -170,6 +171,11 @@ func (a *app) runBuild(cmd *cobra.Command, o buildOptions, dir string) error {
 // last word, and refuses what is no file at all.
 func judge(cmd *cobra.Command, s generate.Suspects) error {
 	warnOfFiles(cmd, s.Secrets, "secret", "narrow or drop its entry; tare modelfile generate leaves secrets out")
+	if s.History.Files > 0 {
+		note(cmd, "warning: the Modelfile takes %s", s.History)
+		note(cmd, "hint: narrow its entry; tare modelfile generate leaves version control out")
+	}
+	warnOfDamage(cmd, s.Damaged)
 	warnOfFiles(cmd, s.Unfinished, generate.Unfinished, "finish the download, or narrow or drop its entry")
 	if len(s.Pointers) > 0 {
 		return generate.OnlyPointers(s.Pointers, "narrow or drop its entry")
@@ -177,16 +183,32 @@ func judge(cmd *cobra.Command, s generate.Suspects) error {
 	return nil
 }
 
+// mostWarned is how many files a build names for one reason.
+const mostWarned = 10
+
+// warnOfDamage passes on what is wrong with weights.
+func warnOfDamage(cmd *cobra.Command, damage []string) {
+	if len(damage) == 0 {
+		return
+	}
+	for _, sentence := range damage[:min(mostWarned, len(damage))] {
+		note(cmd, "warning: %s", sentence)
+	}
+	if more := len(damage) - mostWarned; more > 0 {
+		note(cmd, "warning: %d more files of weights are damaged, incomplete or empty; tare modelfile check names them", more)
+	}
+	note(cmd, "hint: fetch them again, or narrow or drop their entries")
+}
+
 // warnOfFiles says of files what they look like.
 func warnOfFiles(cmd *cobra.Command, names []string, like, hint string) {
 	if len(names) == 0 {
 		return
 	}
-	const most = 10
-	for _, name := range names[:min(most, len(names))] {
+	for _, name := range names[:min(mostWarned, len(names))] {
 		note(cmd, "warning: %q looks %s, and the Modelfile takes it", name, like)
 	}
-	if more := len(names) - most; more > 0 {
+	if more := len(names) - mostWarned; more > 0 {
 		note(cmd, "warning: %d more look %s; tare modelfile check names them", more, like)
 	}
 	note(cmd, "hint: %s", hint)
@@ -374,6 +396,8 @@ func generatedModelfile(cmd *cobra.Command, dir string) (*modelfile.File, error)
 		return nil, err
 	}
 	note(cmd, "no Modelfile in %s: generated one for this build", dir)
+	known := func(w string) bool { return slices.Contains(r.Damaged, w) } // judge says it
+	r.Warnings = slices.DeleteFunc(r.Warnings, known)
 	noteGenerated(cmd, r)
 	return r.File, nil
 }

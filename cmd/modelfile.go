@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -125,7 +125,27 @@ func noteGenerated(cmd *cobra.Command, r *generate.Result) {
 			kinds = append(kinds, fmt.Sprintf("%s %s (%s)", modelfile.KindCommand(kind), plural(c.Files, "file"), progress.Bytes(c.Bytes)))
 		}
 	}
-	note(cmd, "%s", strings.Join(kinds, ", "))
+	for _, line := range wrap(kinds, 80) {
+		note(cmd, "%s", line)
+	}
+}
+
+// wrap joins items with commas to lines that are no wider than width, where items
+// allow it.
+func wrap(items []string, width int) []string {
+	var lines []string
+	for _, item := range items {
+		last := len(lines) - 1
+		if last >= 0 && utf8.RuneCountInString(lines[last])+len(", ")+utf8.RuneCountInString(item)+len(",") <= width {
+			lines[last] += ", " + item
+			continue
+		}
+		if last >= 0 {
+			lines[last] += ","
+		}
+		lines = append(lines, item)
+	}
+	return lines
 }
 
 func existsError(path string) error {
@@ -140,31 +160,46 @@ func outputPath(output, dir string) string {
 	case output == "-":
 		return output
 	}
-	if info, err := os.Stat(output); err == nil && info.IsDir() {
-		return filepath.Join(output, modelfileName)
-	}
-	return output
+	return modelfileIn(output)
 }
 
 // writeFile makes path complete or not at all. Without overwrite it is an error
-// if something is there.
+// if something is there. Errors name path, not the file that it is before.
 func writeFile(path string, data []byte, overwrite bool) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".Modelfile-*")
+	err := writeTemp(filepath.Dir(path), data, func(temp string) error { return moveTo(path, temp, overwrite) })
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		err = at.Err
+	} else if at, ok := errors.AsType[*os.LinkError](err); ok {
+		err = at.Err
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrExist) && !overwrite:
+		return existsError(path)
+	}
+	return fmt.Errorf("writing %s: %w", path, err)
+}
+
+// writeTemp has a file in dir for the time of a call.
+func writeTemp(dir string, data []byte, use func(name string) error) error {
+	temp, err := os.CreateTemp(dir, ".Modelfile-*")
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return err
 	}
 	defer os.Remove(temp.Name()) // no longer there if all went well
 	_, err = temp.Write(data)
 	if err = errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return err
 	}
-	if overwrite {
-		return os.Rename(temp.Name(), path)
+	return use(temp.Name())
+}
+
+func moveTo(path, temp string, overwrite bool) error {
+	if !overwrite {
+		if err := os.Link(temp, path); err == nil || errors.Is(err, fs.ErrExist) {
+			return err
+		} // else a file system without hard links
 	}
-	if err := os.Link(temp.Name(), path); errors.Is(err, fs.ErrExist) {
-		return existsError(path)
-	} else if err != nil {
-		return os.Rename(temp.Name(), path) // a file system without hard links
-	}
-	return nil
+	return os.Rename(temp, path)
 }

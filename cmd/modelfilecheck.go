@@ -44,7 +44,8 @@ func (a *app) newCheckCommand() *cobra.Command {
 		Long: `Report everything that is wrong with a Modelfile at once, each with its place:
 mistakes of the text, entries that match or take no file in DIR, files in DIR
 that no entry takes, values that other tools may not understand, and what was
-not wholly downloaded: Git LFS pointers, unfinished files, missing shards.
+not wholly downloaded: Git LFS pointers, unfinished or damaged files, missing
+shards.
 
 FILE is DIR/Modelfile by default, and DIR is where FILE lies. Errors are what a
 build would refuse; what is a warning would be built. Files that "generate"
@@ -72,10 +73,8 @@ func checkArgs(args []string) (file, dir string) {
 	case len(args) == 2:
 		return args[0], args[1]
 	}
-	if info, err := os.Stat(args[0]); err == nil && info.IsDir() {
-		return filepath.Join(args[0], modelfileName), args[0]
-	}
-	return args[0], filepath.Dir(args[0])
+	file = modelfileIn(args[0])
+	return file, filepath.Dir(file)
 }
 
 func runCheck(cmd *cobra.Command, o checkOptions, file, dir string) error {
@@ -105,7 +104,7 @@ func check(file, dir string, followLinks bool) ([]finding, error) {
 	parsed, err := readModelfile(file)
 	if parsed == nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			err = withHint(err, "to write one: tare modelfile generate %s", dir)
+			err = hintNoModelfile(err, file, dir)
 		}
 		return nil, err
 	}
@@ -121,6 +120,18 @@ func check(file, dir string, followLinks bool) ([]finding, error) {
 	slices.SortStableFunc(found, finding.compare)
 	found = appendSuspects(found, file, dir, pathsOf(files))
 	return appendUntaken(found, file, dir, files)
+}
+
+// hintNoModelfile says what to do where there is no file. A name without a directory
+// may have been meant for one.
+func hintNoModelfile(err error, file, dir string) error {
+	if _, statErr := os.Stat(dir); errors.Is(statErr, fs.ErrNotExist) {
+		return withHint(err, "the directory %s does not exist", dir)
+	}
+	if filepath.Base(file) != modelfileName {
+		return withHint(err, "to write one: tare modelfile generate %s; there is no directory %s either", dir, file)
+	}
+	return withHint(err, "to write one: tare modelfile generate %s", dir)
 }
 
 // appendErrors takes apart an error that joins several.
@@ -163,6 +174,12 @@ func appendSuspects(found []finding, file, dir string, taken []string) []finding
 	}
 	for _, name := range suspects.Secrets {
 		warn(fmt.Sprintf("%q looks secret, and an entry takes it", name))
+	}
+	if suspects.History.Files > 0 {
+		warn(fmt.Sprintf("entries take %s", suspects.History))
+	}
+	for _, sentence := range suspects.Damaged {
+		warn(sentence)
 	}
 	for _, name := range suspects.Unfinished {
 		warn(fmt.Sprintf("%q looks %s, and an entry takes it", name, generate.Unfinished))

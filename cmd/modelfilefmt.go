@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -14,12 +15,12 @@ type fmtOptions struct{ write bool }
 func (a *app) newFmtCommand() *cobra.Command {
 	var o fmtOptions
 	cmd := &cobra.Command{
-		Use:   "fmt [-w] [FILE]",
+		Use:   "fmt [-w] [FILE|DIR]",
 		Short: "Format a Modelfile",
-		Long: `Print a Modelfile (default: ./Modelfile, - for standard input) in its canonical
-form: commands in upper case, quotes and escapes where a value needs them and
-nowhere else, one blank line at a time. It says the same as before; order and
-comments stay.`,
+		Long: `Print a Modelfile (default: ./Modelfile, of a directory DIR/Modelfile, - for
+standard input) in its canonical form: commands in upper case, quotes and
+escapes where a value needs them and nowhere else, one blank line at a time.
+It says the same as before; order and comments stay.`,
 		Example: `  tare modelfile fmt -w
   tare modelfile fmt Modelfile | diff Modelfile -`,
 		Args: argsBetween(0, 1),
@@ -39,6 +40,7 @@ func runFmt(cmd *cobra.Command, o fmtOptions, file string) error {
 	if file == "-" {
 		return fmtStdin(cmd, o)
 	}
+	file = modelfileIn(file)
 	parsed, err := readModelfile(file)
 	if err != nil {
 		return err
@@ -52,6 +54,14 @@ func runFmt(cmd *cobra.Command, o fmtOptions, file string) error {
 		file = real // a link stays one
 	}
 	return writeFile(file, text, true)
+}
+
+// modelfileIn is the Modelfile of a directory, or else the file itself.
+func modelfileIn(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return filepath.Join(path, modelfileName)
+	}
+	return path
 }
 
 func fmtStdin(cmd *cobra.Command, o fmtOptions) error {

@@ -28,6 +28,8 @@ type file struct {
 	sniffed weights.Kind
 	// misnamed says that it is weights by content and something else by name.
 	misnamed bool
+	// damage is what is wrong with it, empty if nothing is or nobody looked.
+	damage string
 }
 
 // contentMatters says whether there is a need for more than a glance into a file.

@@ -55,8 +55,10 @@ type Result struct {
 	// Notes says what was left out or assumed, one sentence each.
 	Notes []string
 	// Warnings says what somebody should look at: secrets, files that cannot be
-	// read, shards that are missing.
+	// read or are damaged, shards that are missing.
 	Warnings []string
+	// Damaged are those of the warnings that are about damage, which [Suspect] finds too.
+	Damaged []string
 	// Counts holds the files of each kind. Kinds without files are not in it.
 	Counts map[modelpack.Kind]Count
 }
@@ -85,8 +87,10 @@ func Generate(dir string, opts Options) (*Result, error) {
 	if err := s.checkContent(dir); err != nil {
 		return nil, err
 	}
-	said := notes(slices.Concat(s.found.notes(), classNotes(s.files), dup.notes(opts.DedupeFormats)))
-	warned := notes(s.warnings())
+	s.findDamage()
+	said := notes(slices.Concat(s.found.notes(), classNotes(s.files), trainingNotes(s.files), dup.notes(opts.DedupeFormats)))
+	damaged := damageNotes(s.files)
+	warned := notes(slices.Concat(s.warnings(), damaged))
 	stray := strayLinks(dir, s.found.links)
 	if len(stray) > 0 {
 		warned.add("links out of the directory, which a build follows only with --follow-links: %s", some(stray))
@@ -98,7 +102,7 @@ func Generate(dir string, opts Options) (*Result, error) {
 			warned.add("modctl would read something else, as it knows no escapes for * ? [ and control characters: %s", some(odd))
 		}
 	}
-	result := &Result{File: new(modelfile.File), Notes: said, Warnings: warned, Counts: count(s.files)}
+	result := &Result{File: new(modelfile.File), Notes: said, Warnings: warned, Damaged: damaged, Counts: count(s.files)}
 	addFacts(result.File, facts)
 	all := listing{names: s.found.seen, closed: s.found.closed}
 	for _, kind := range modelpack.Kinds() {

@@ -126,7 +126,7 @@ DOC README.md
 		`left out as version control: ".git", ".gitattributes"`,
 		`took 1 unrecognised file for code: "mystery"`,
 		`took safetensors for FORMAT; there is pt too`,
-		`the parameters were not counted: "model.safetensors": safetensors: at byte 0: the file ends in the middle of its header`,
+		`the parameters were not counted: damaged, incomplete or empty: "model.safetensors"`,
 	}
 	if !reflect.DeepEqual(result.Notes, wantNotes) {
 		t.Errorf("got notes\n%s\nwant\n%s", strings.Join(result.Notes, "\n"), strings.Join(wantNotes, "\n"))

@@ -54,6 +54,9 @@ func (s *study) readGGUF(files []file) []ggufModel {
 
 func (s *study) readGGUFSet(set set) (ggufModel, error) {
 	m := ggufModel{size: set.bytes()}
+	if damaged := damagedOf(set.files); damaged != nil {
+		return m, errDamaged(damaged)
+	}
 	model := weights.NewModel(weights.Options{})
 	for _, f := range set.files {
 		err := s.header(f.path, func(r io.ReaderAt, size int64) error {

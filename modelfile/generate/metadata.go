@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"io/fs"
 	"slices"
+	"sync/atomic"
 
 	"github.com/tareml/tare/modelfile"
 )
@@ -33,8 +34,8 @@ type study struct {
 	// TensorFlow's came by.
 	indexes     map[string]shardIndex
 	checkpoints int
-	about       about // for DESCRIPTION
-	unread      int64 // what may still be read of headers, in bytes
+	about       about        // for DESCRIPTION
+	unread      atomic.Int64 // what may still be read of headers, in bytes
 	// gguf are the models in GGUF files, the largest first.
 	gguf ggufCard
 }
@@ -43,8 +44,8 @@ func newStudy(fsys fs.FS, dir string, files []file, n, warnings *notes) *study {
 	s := &study{
 		fsys: fsys, dir: dir, files: files, notes: n, warnings: warnings,
 		paths: make(map[string]bool), facts: make(map[string][]fact), indexes: make(map[string]shardIndex),
-		unread: mostHeaders,
 	}
+	s.unread.Store(mostHeaders)
 	for _, f := range files {
 		s.paths[f.path] = true
 	}

@@ -2,7 +2,10 @@ package generate
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,14 +56,39 @@ var whyUncounted = map[string]string{
 }
 
 // noteUncounted says once for each format why PARAMSIZE is left out.
-func (s *study) noteUncounted(format string) {
-	if format == "" || s.knows(modelfile.ParamSize) {
+func (s *study) noteUncounted(c copyOf) {
+	if c.format == "" || s.knows(modelfile.ParamSize) {
 		return
 	}
-	why := cmp.Or(whyUncounted[format], "it is not read from weights in "+cmp.Or(formatNames[format], format))
+	why := cmp.Or(whyUncounted[c.format], "it is not read from weights in "+cmp.Or(formatNames[c.format], c.format))
+	if name, err := s.unreadable(c.files); err != nil {
+		why = fmt.Sprintf("%q cannot be read: %v", name, reason(err))
+	}
 	if note := "PARAMSIZE is left out: " + why; !slices.Contains(*s.notes, note) {
 		s.notes.add("%s", note)
 	}
+}
+
+// unreadable is the first of files that cannot be read, and why.
+func (s *study) unreadable(files []file) (string, error) {
+	for _, f := range files {
+		err := s.header(f.path, func(r io.ReaderAt, _ int64) error {
+			_, err := r.ReadAt(make([]byte, 1), 0)
+			return err
+		})
+		if err != nil && err != io.EOF {
+			return f.path, err
+		}
+	}
+	return "", nil
+}
+
+// reason is an error of the file system without the operation and the path.
+func reason(err error) error {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		return at.Err
+	}
+	return err
 }
 
 // byteSize writes a number of bytes for people: 12.3 GiB.

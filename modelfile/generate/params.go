@@ -56,7 +56,7 @@ func (s *study) sayWeights(l layout) {
 		t, err := s.count(c)
 		switch {
 		case errors.Is(err, errUncounted):
-			s.noteUncounted(c.format)
+			s.noteUncounted(c)
 		case err != nil:
 			s.notes.add("the parameters were not counted: %v", err)
 		}
@@ -121,8 +121,17 @@ func (s *study) count(c copyOf) (tally, error) {
 }
 
 // shardsOf are the files of one copy: those of its index, else those that belong
-// together by their names.
+// together by their names. None of them is damaged.
 func (s *study) shardsOf(c copyOf) ([]file, shardIndex, error) {
+	files, x, err := s.shardsNamed(c)
+	if damaged := damagedOf(files); err == nil && damaged != nil {
+		return nil, x, errDamaged(damaged)
+	}
+	return files, x, err
+}
+
+// shardsNamed goes by the index and the names alone.
+func (s *study) shardsNamed(c copyOf) ([]file, shardIndex, error) {
 	best, ok := mainSet(setsOf(c.files))
 	ok = ok && inOneFolder(c.files)
 	if x, found := s.indexFor(c, best); found {
@@ -133,7 +142,10 @@ func (s *study) shardsOf(c copyOf) ([]file, shardIndex, error) {
 		}
 		return nil, x, fmt.Errorf("%s missing", plural(len(named)-len(files), "shard"))
 	}
+	damaged := damagedOf(c.files)
 	switch {
+	case !ok && damaged != nil:
+		return nil, shardIndex{}, errDamaged(damaged)
 	case !ok:
 		return nil, shardIndex{}, fmt.Errorf("%s may be parts of one model or models of their own: %s", plural(len(c.files), "file"), some(pathsOf(c.files)))
 	case !best.complete():

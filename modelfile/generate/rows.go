@@ -109,7 +109,7 @@ var rows = [...]row{
 	},
 	// They are what PyTorch writes, but training alone goes on from them: they come last.
 	{
-		kind: modelpack.Model, label: "training state", aside: true,
+		kind: modelpack.Model, label: trainingState, aside: true,
 		match: "optimizer.pt optimizer.bin optimizer_*.pt scheduler.pt scheduler.bin scaler.pt " +
 			"rng_state*.pth random_states_*.pkl training_args.bin *optim_states.pt",
 	},

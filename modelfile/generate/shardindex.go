@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tareml/tare/weights"
 )
@@ -168,11 +169,11 @@ const mostHeaders = 1 << 30
 // metered reads until the budget of a directory is spent.
 type metered struct {
 	r    io.ReaderAt
-	left *int64
+	left *atomic.Int64
 }
 
 func (m metered) ReadAt(p []byte, off int64) (int, error) {
-	if *m.left -= int64(len(p)); *m.left < 0 {
+	if m.left.Add(-int64(len(p))) < 0 {
 		return 0, fmt.Errorf("the headers in the directory are more than the %d MiB that are read", mostHeaders>>20)
 	}
 	return m.r.ReadAt(p, off)

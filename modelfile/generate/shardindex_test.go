@@ -25,7 +25,7 @@ func TestHeadersOfADirectoryAreBounded(t *testing.T) {
 	if err := read(); err != nil {
 		t.Error(err)
 	}
-	s.unread = 10
+	s.unread.Store(10)
 	if err := read(); err == nil || !strings.Contains(err.Error(), "more than the 1024 MiB that are read") {
 		t.Errorf("got %v", err)
 	}

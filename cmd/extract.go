@@ -130,7 +130,10 @@ type extracted struct {
 	Unchanged int // files that were there with the same content
 	Removed   int // files of an earlier version that are gone
 	Size      int64
-	Moved     int64 // of layers that had to be read
+	Written   int64 // of layers that files were written from
+	Moved     int64 // of layers, that went over the network in this run
+	Resumed   int64 // that went over it in an earlier run
+	Skipped   int64 // that were there already, or in the store
 }
 
 const extractHelp = `Put the files of artifacts into DIR (default: the current directory). REF=SUBDIR
@@ -232,8 +235,10 @@ func (a *app) extractTo(cmd *cobra.Command, o extractOptions, targets []target, 
 	if err != nil {
 		return err
 	}
+	noteBeside(cmd, dir, result)
 	v.Release, v.Files, v.Unchanged, v.Removed = result.Release, result.Files, result.Unchanged, result.Removed
-	v.Size, v.Moved = result.Bytes, result.Moved
+	v.Size, v.Written = result.Bytes, result.Written
+	v.Moved, v.Resumed, v.Skipped = result.Moved, result.Resumed, result.Skipped
 	return printExtracted(cmd, o.format, v)
 }
 
@@ -284,6 +289,13 @@ func (a *app) extract(ctx context.Context, cmd *cobra.Command, models []extract.
 		err = resumable(err, "no file has changed; what came so far is kept in "+filepath.Join(dir, modelpack.StateDir)+": the same command goes on from there")
 	}
 	return result, err
+}
+
+// noteBeside warns of files that look current and will not follow.
+func noteBeside(cmd *cobra.Command, dir string, r *extract.Result) {
+	if r.Beside > 0 {
+		note(cmd, "warning: %s has %s of an extract without --atomic too: they stay as they are, whatever current points to", dir, plural(r.Beside, "file"))
+	}
 }
 
 // watcher is an observer of whose reports the health is told too, if there is
@@ -362,7 +374,7 @@ func printExtracted(cmd *cobra.Command, format formatFlag, v extracted) error {
 	return format.print(cmd, v, func(w io.Writer) {
 		for _, m := range v.Models {
 			from := ""
-			if v.Moved > 0 {
+			if v.Written > 0 {
 				from = ", from the " + m.from()
 			}
 			fmt.Fprintf(w, "extracted %s to %s\n%s%s\n", m.Reference, filepath.Join(v.Directory, filepath.FromSlash(m.Subdir)), m.Digest, from)
@@ -382,9 +394,12 @@ func (m extractedModel) from() string {
 	return m.Source + ", as the " + m.Resolved + " has it"
 }
 
-// changes says what did not have to be written, and what is gone.
+// changes says what did not have to be fetched or written, and what is gone.
 func (v extracted) changes() string {
 	var parts []string
+	if v.Resumed > 0 {
+		parts = append(parts, progress.Bytes(v.Resumed)+" from an earlier run")
+	}
 	if v.Unchanged > 0 {
 		parts = append(parts, fmt.Sprintf("%d unchanged", v.Unchanged))
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/tareml/tare/blob"
@@ -117,6 +119,23 @@ type origin struct {
 	source   string
 	store    *view                // nil if there is none
 	repo     *registry.Repository // nil if it was not asked
+
+	ref    registry.Reference
+	remote sync.Map // digests of blobs that the registry was asked for
+}
+
+// IsLocal says whether a blob came from the store alone.
+func (f *origin) IsLocal(d digest.Digest) bool {
+	_, asked := f.remote.Load(d)
+	return !asked
+}
+
+// lost says how to have what the store lacks, and no registry was asked for.
+func (f *origin) lost(err error) error {
+	if f.repo != nil || !isLost(err) {
+		return err
+	}
+	return withHint(err, "tare pull %s brings it back", f.ref)
 }
 
 // policy is --pull, or the default for a reference.
@@ -132,7 +151,7 @@ func (o *origins) policy(ref registry.Reference) string {
 
 // find finds what ref means.
 func (o *origins) find(ctx context.Context, ref registry.Reference) (*origin, error) {
-	f := &origin{store: o.store}
+	f := &origin{store: o.store, ref: ref}
 	policy := o.policy(ref)
 	if policy != pullAlways {
 		ok, err := f.findLocal(ref, policy)
@@ -194,14 +213,14 @@ func (f *origin) localHint(err error, ref registry.Reference, policy string) err
 
 // Fetch implements [extract.Source].
 func (f *origin) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	if f.store == nil {
-		return f.repo.Fetch(ctx, desc)
+	if f.store != nil {
+		r, err := f.store.Fetch(ctx, desc)
+		if f.repo == nil || !isLost(err) {
+			return r, f.lost(err)
+		}
 	}
-	r, err := f.store.Fetch(ctx, desc)
-	if f.repo != nil && isLost(err) {
-		return f.repo.Fetch(ctx, desc)
-	}
-	return r, err
+	f.remote.Store(desc.Digest, true)
+	return f.repo.Fetch(ctx, desc)
 }
 
 // Fill implements [extract.Source].
@@ -213,10 +232,11 @@ func (f *origin) Fill(ctx context.Context, desc ocispec.Descriptor, sink blob.Si
 			report(n, 0)
 		})
 		if f.repo == nil || !isLost(err) {
-			return proof, err
+			return proof, f.lost(err)
 		}
 		report(-moved, 0)
 	}
+	f.remote.Store(desc.Digest, true)
 	return f.repo.Download(ctx, desc, sink, report)
 }
 

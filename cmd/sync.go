@@ -23,7 +23,7 @@ import (
 
 type syncOptions struct {
 	placeFlags
-	interval   time.Duration
+	interval   duration
 	onChange   string
 	readyFile  string
 	healthAddr string
@@ -31,7 +31,7 @@ type syncOptions struct {
 }
 
 func (a *app) newSyncCommand() *cobra.Command {
-	var o syncOptions
+	o := syncOptions{interval: duration(follow.DefaultInterval)}
 	cmd := &cobra.Command{
 		Use:        "sync REF[=SUBDIR]... DIR",
 		SuggestFor: []string{"watch", "follow"},
@@ -46,8 +46,10 @@ some seconds, then less often, for ever. Only before DIR holds a version does it
 end when there is no such artifact, or no access to it. SIGTERM ends it, with
 exit code 0 unless it cut something off, which the next run goes on with.
 
---on-change runs a command after each change, also the first. Where it fails it
-is run again at the next check. In its environment are TARE_DIR, TARE_REFERENCE,
+--on-change runs a command after each change, also the first. Where it fails
+standard error says so, for each version and each tenth time in a row; the files
+stay, and it is run again after some seconds, then less often, until it
+succeeds. In its environment are TARE_DIR, TARE_REFERENCE,
 TARE_DIGEST and TARE_PREVIOUS, the digest that it was last told of, if any;
 those of several references have blanks between them. When sync ends it has 10
 seconds to come to its end.
@@ -82,7 +84,7 @@ A sidecar in Kubernetes, beside a server that reads /models/current:
 	}
 	o.register(cmd)
 	flags := cmd.Flags()
-	flags.DurationVar(&o.interval, "interval", follow.DefaultInterval, "time from one check to the next")
+	flags.Var(&o.interval, "interval", "time from one check to the next")
 	flags.StringVar(&o.onChange, "on-change", "", "`command` for the shell, to run after each change")
 	flags.StringVar(&o.readyFile, "ready-file", "", "`file` to write when DIR holds a complete version")
 	flags.StringVar(&o.healthAddr, "health-addr", "", "`HOST:PORT` to serve health and metrics at")
@@ -90,10 +92,26 @@ A sidecar in Kubernetes, beside a server that reads /models/current:
 	return cmd
 }
 
+// duration is a flag whose error says what a duration looks like.
+type duration time.Duration
+
+func (d *duration) String() string { return time.Duration(*d).String() }
+
+func (d *duration) Type() string { return "duration" }
+
+func (d *duration) Set(s string) error {
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return errors.New("a number and its unit, such as 5s or 5m")
+	}
+	*d = duration(v)
+	return nil
+}
+
 // check finds bad flags before the work begins.
 func (o *syncOptions) check() error {
-	if o.interval < follow.MinInterval {
-		return usage(fmt.Errorf("--interval %s: at least %s", o.interval, follow.MinInterval))
+	if time.Duration(o.interval) < follow.MinInterval {
+		return usage(fmt.Errorf("--interval %s: at least %s", &o.interval, follow.MinInterval))
 	}
 	if o.readyFile != "" {
 		if info, err := os.Stat(filepath.Dir(o.readyFile)); err != nil || !info.IsDir() {
@@ -109,11 +127,7 @@ func (o *syncOptions) check() error {
 }
 
 func (a *app) runSync(cmd *cobra.Command, o syncOptions, args []string) error {
-	dir := args[len(args)-1]
-	if looksLikeRef(dir) {
-		return usage(fmt.Errorf("%s looks like a reference, and is where the directory is expected", dir))
-	}
-	targets, err := parseTargets(args[:len(args)-1])
+	targets, dir, err := syncArguments(args)
 	if err != nil {
 		return err
 	}
@@ -134,6 +148,20 @@ func (a *app) runSync(cmd *cobra.Command, o syncOptions, args []string) error {
 	}
 	defer client.Close()
 	return dest.follow(cmd.Context())
+}
+
+// syncArguments tells references from the directory, which is last.
+func syncArguments(args []string) ([]target, string, error) {
+	first, last := args[0], args[len(args)-1]
+	targets, err := parseTargets(args[:len(args)-1])
+	switch _, lastErr := parseTarget(last); {
+	case looksLikeRef(last):
+		err = usage(fmt.Errorf("%s looks like a reference, and is where the directory is expected", last))
+		return nil, "", withHint(err, "the directory comes last: tare sync REF... DIR")
+	case err != nil && lastErr == nil && !isPath(last):
+		return nil, "", withHint(err, "the directory comes last: tare sync %s %s", last, first)
+	}
+	return targets, last, err
 }
 
 // follow runs until ctx ends, and with it what others see of it: the ready file
@@ -191,7 +219,7 @@ func (d *destination) checkReadyFile(ready follow.Record) error {
 
 func (d *destination) options(ready follow.Record, log *syncLog) follow.Options {
 	o := follow.Options{
-		Interval: d.o.interval,
+		Interval: time.Duration(d.o.interval),
 		Hopeless: hopeless,
 		Observer: observers{d.health, log},
 		Ready: func(v follow.Version) error {
@@ -229,6 +257,9 @@ func (d *destination) toldFile() string {
 // hopeless says which errors waiting does not cure.
 func hopeless(err error) bool {
 	if _, ok := errors.AsType[*extract.ConflictError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*extract.AtomicError](err); ok {
 		return true
 	}
 	switch exitCode(err) {
@@ -271,6 +302,7 @@ type destination struct {
 	dir    string
 	health *health
 	opts   extract.Options
+	warned bool // of files beside the releases
 }
 
 // connect makes one client for all: credentials in the environment are for the
@@ -351,7 +383,14 @@ func (d *destination) Apply(ctx context.Context, v follow.Version) (follow.Resul
 	if err != nil {
 		return follow.Result{}, err
 	}
-	return follow.Result{Files: r.Files, Changed: r.Files - r.Unchanged + r.Removed, Size: r.Bytes, Moved: r.Moved}, nil
+	if !d.warned {
+		noteBeside(d.cmd, d.dir, r)
+		d.warned = true
+	}
+	return follow.Result{
+		Files: r.Files, Changed: r.Files - r.Unchanged + r.Removed, Size: r.Bytes,
+		Written: r.Written, Moved: r.Moved, Resumed: r.Resumed, Skipped: r.Skipped,
+	}, nil
 }
 
 // pinned is the model at exactly this version.
@@ -360,7 +399,7 @@ func (m *followed) pinned(ctx context.Context, version digest.Digest) (extract.M
 	if err != nil {
 		return extract.Model{}, err
 	}
-	f := &origin{art: art, repo: m.repo}
+	f := &origin{art: art, repo: m.repo, ref: m.ref}
 	if err := f.readConfig(ctx); err != nil {
 		return extract.Model{}, fmt.Errorf("%s: %w", m.ref, err)
 	}

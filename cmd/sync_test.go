@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -269,7 +270,7 @@ func TestHeld(t *testing.T) {
 }
 
 func TestHopeless(t *testing.T) {
-	for _, err := range []error{registry.ErrDenied, blob.ErrNotFound, blob.ErrHostile, blob.ErrMismatch, modelpack.ErrNotModel, usage(errors.New("x"))} {
+	for _, err := range []error{registry.ErrDenied, blob.ErrNotFound, blob.ErrHostile, blob.ErrMismatch, modelpack.ErrNotModel, usage(errors.New("x")), &extract.ConflictError{}, &extract.AtomicError{}} {
 		if !hopeless(fmt.Errorf("wrapped: %w", err)) {
 			t.Errorf("%v may pass", err)
 		}
@@ -278,6 +279,41 @@ func TestHopeless(t *testing.T) {
 		if hopeless(err) {
 			t.Errorf("%v is hopeless", err)
 		}
+	}
+}
+
+func TestSyncInTheWrongOrder(t *testing.T) {
+	for _, args := range [][]string{
+		{"./models", "h.io/team/m:v1"}, {"./models", "h.io/team/m"}, {"/models", "h.io/team/m"},
+		{"models", "h.io/team/m:v1"}, {"h.io/a:v1", "h.io/b:v1"}, {"models", "oci://h.io/team/m:v1"},
+	} {
+		_, _, err := syncArguments(args)
+		var h hinter
+		if !errors.As(err, &h) || exitCode(err) != exitUsage || !strings.HasPrefix(h.Hint(), "the directory comes last: tare sync ") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	for _, args := range [][]string{{"h.io/m", "models"}, {"h.io/m", "h.io/m"}, {"h.io/a:v1=a", "h.io/b=b", "./x:y"}} {
+		if targets, dir, err := syncArguments(args); err != nil || len(targets) != len(args)-1 || dir != args[len(args)-1] {
+			t.Errorf("%v: %v, %q, %v", args, targets, dir, err)
+		}
+	}
+	_, _, err := syncArguments([]string{"models:", "/models"})
+	var h hinter
+	if err == nil || errors.As(err, &h) && strings.Contains(h.Hint(), "comes last") {
+		t.Errorf("%v: the order was right", err)
+	}
+}
+
+func TestIntervalWithoutUnit(t *testing.T) {
+	cmd := (&app{}).newSyncCommand()
+	for _, bad := range []string{"5", "", "x", "5 minutes"} {
+		if err := cmd.Flags().Set("interval", bad); err == nil || !strings.Contains(err.Error(), "such as 5s or 5m") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if err := cmd.Flags().Set("interval", "90s"); err != nil || cmd.Flag("interval").Value.String() != "1m30s" || cmd.Flag("interval").DefValue != "5m0s" {
+		t.Errorf("%v, %v", cmd.Flag("interval"), err)
 	}
 }
 
@@ -303,7 +339,9 @@ func TestSyncLogComplainsOnce(t *testing.T) {
 		{follow.Round{Version: v}, ""},
 		{follow.Round{Version: v, Apply: full, Wait: 5400 * time.Millisecond}, "no space; left; " + stays + "; trying again in 5s\n"},
 		{follow.Round{Version: v, Check: down, Wait: time.Minute}, "resolving h.io/r:v1: unreachable; " + stays + "; trying again in 1m0s\n"},
-		{follow.Round{Version: v, OnChange: errors.New("exit status 1"), Wait: time.Minute}, "the registry answers again\nthe directory is as it should be again\nexit status 1; " + stays + "; trying again in 1m0s\n"},
+		{follow.Round{Version: v, OnChange: errors.New("exit status 1"), Wait: time.Minute}, "the registry answers again\nthe directory is as it should be again\nexit status 1; " +
+			"/models has the new version " + v.Digests() + "; trying again in 1m0s\n"},
+		{follow.Round{Version: v, Due: true}, ""}, // it was not run, for the files are damaged
 		{follow.Round{Version: v}, "--on-change succeeded\n"},
 	} {
 		out.Reset()
@@ -311,6 +349,48 @@ func TestSyncLogComplainsOnce(t *testing.T) {
 		if out.String() != step.want {
 			t.Errorf("%+v: %q, want %q", step.round, out.String(), step.want)
 		}
+	}
+}
+
+// TestSyncLogRemindsOfTheCommand that goes on failing: for each version, and each
+// tenth time.
+func TestSyncLogRemindsOfTheCommand(t *testing.T) {
+	var out bytes.Buffer
+	cmd := &cobra.Command{}
+	cmd.SetErr(&out)
+	l := &syncLog{cmd: cmd, dir: "/models"}
+	x := testVersion()
+	y := follow.Version{{Reference: x[0].Reference, Digest: digest.FromString("y")}}
+	failed := errors.New("the command failed (exit status 3)")
+	var said []string
+	for n := range 31 {
+		r := follow.Round{Version: x, OnChange: failed, Wait: 2 * time.Second}
+		if n > 13 {
+			r.Version = y
+		}
+		if n == 5 {
+			r.Check = registry.ErrUnreachable
+		}
+		out.Reset()
+		if l.stage(commandStage, r.OnChange, r); out.Len() > 0 {
+			said = append(said, fmt.Sprintf("%d: %s", n+1, strings.TrimSuffix(out.String(), "\n")))
+		}
+	}
+	want := []string{
+		"1: the command failed (exit status 3); /models has the new version " + x.Digests() + "; trying again in 2s",
+		"10: the command failed (exit status 3), 10 times in a row; /models has the new version " + x.Digests() + "; trying again in 2s",
+		"15: the command failed (exit status 3), 15 times in a row; /models has the new version " + y.Digests() + "; trying again in 2s",
+		"20: the command failed (exit status 3), 20 times in a row; /models has the new version " + y.Digests() + "; trying again in 2s",
+		"30: the command failed (exit status 3), 30 times in a row; /models has the new version " + y.Digests() + "; trying again in 2s",
+	}
+	if !slices.Equal(said, want) {
+		t.Errorf("%s\nwant\n%s", strings.Join(said, "\n"), strings.Join(want, "\n"))
+	}
+	out.Reset()
+	l.Done(follow.Round{Version: y})
+	l.Done(follow.Round{Version: x, OnChange: failed, Wait: time.Second})
+	if want := "--on-change succeeded\nthe command failed (exit status 3); /models has the new version " + x.Digests() + "; trying again in 1s\n"; out.String() != want {
+		t.Errorf("after a success: %q, want %q", out.String(), want)
 	}
 }
 
@@ -329,7 +409,7 @@ func TestSyncLogPrintsChanges(t *testing.T) {
 		"restored": {"table", testVersion(), testVersion(), "h.io/r:v1 " + x.String() + " (restored) 3 files, 2 changed, 2.0 KiB\n"},
 		"template": {"{{(index .Models 0).Previous}} {{.Moved}}", version(y, x), version(x, x), y.String() + " 7\n"},
 		"json": {"json", nil, testVersion(), `{"Time":"2026-01-02T15:04:05.123Z","Directory":"/models","Models":[{"Reference":"h.io/r:v1","Digest":"` +
-			x.String() + `","Previous":""}],"Files":3,"Changed":2,"Size":2048,"Moved":7,"Seconds":1.5}` + "\n"},
+			x.String() + `","Previous":""}],"Files":3,"Changed":2,"Size":2048,"Written":12,"Moved":7,"Resumed":5,"Skipped":3,"Seconds":1.5}` + "\n"},
 	} {
 		var out bytes.Buffer
 		cmd := &cobra.Command{}
@@ -337,7 +417,7 @@ func TestSyncLogPrintsChanges(t *testing.T) {
 		l := &syncLog{cmd: cmd, format: formatFlag{test.format}, dir: "/models"}
 		l.Changed(follow.Change{
 			Time: time.Date(2026, 1, 2, 15, 4, 5, 123456789, time.UTC), From: test.from, To: test.to, Took: 1500 * time.Millisecond,
-			Result: follow.Result{Files: 3, Changed: 2, Size: 2048, Moved: 7},
+			Result: follow.Result{Files: 3, Changed: 2, Size: 2048, Written: 12, Moved: 7, Resumed: 5, Skipped: 3},
 		})
 		want := test.want
 		if test.format == "table" {

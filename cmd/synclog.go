@@ -23,7 +23,10 @@ type changed struct {
 	Files     int
 	Changed   int // files that were written or removed
 	Size      int64
-	Moved     int64 // what was read or fetched for it
+	Written   int64 // of layers that files were written from
+	Moved     int64 // of layers, that went over the network for it
+	Resumed   int64 // that went over it before a failure
+	Skipped   int64 // that were there already
 	Seconds   float64
 }
 
@@ -36,16 +39,28 @@ type changedModel struct {
 }
 
 // syncLog prints changes to standard output, and to standard error when
-// something begins to fail, fails for another reason, or works again.
+// something begins to fail, fails for another reason, or works again. A command
+// that goes on failing is named again for each version, and now and then: what it
+// should have told does not know of the files that are there.
 type syncLog struct {
 	cmd    *cobra.Command
 	format formatFlag
 	dir    string
 	fail   func(error) // ends the sync
 
-	err  error          // of standard output
-	said map[string]int // the exit code of what fails, by stage
+	err  error              // of standard output
+	said map[string]failing // what fails, by stage
 }
+
+// failing is a stage that failed in the last rounds.
+type failing struct {
+	code    int            // of the exit, for the last error that was printed
+	version follow.Version // that the directory held then
+	times   int            // in a row
+}
+
+// remindEvery is how many failures of the command in a row are worth a line.
+const remindEvery = 10
 
 // The stages of a round, as they are called when they work again.
 const (
@@ -69,7 +84,10 @@ func (l *syncLog) describe(c follow.Change) changed {
 		Files:     c.Files,
 		Changed:   c.Result.Changed,
 		Size:      c.Size,
+		Written:   c.Written,
 		Moved:     c.Moved,
+		Resumed:   c.Resumed,
+		Skipped:   c.Skipped,
 		Seconds:   c.Took.Round(time.Millisecond).Seconds(),
 	}
 	for i, pin := range c.To {
@@ -131,23 +149,42 @@ func (l *syncLog) Done(r follow.Round) {
 // stage says what became of a stage, unless that was said before. One that was
 // not come to counts as it was.
 func (l *syncLog) stage(name string, err error, r follow.Round) {
-	code, failing := l.said[name]
+	was, failed := l.said[name]
 	switch {
-	case err == nil && failing && (r.Check == nil || name == commandStage):
+	case err == nil && failed && over(name, r):
 		delete(l.said, name)
 		note(l.cmd, "%s", name)
-	case err != nil && (!failing || code != exitCode(err)):
+	case err != nil:
 		if l.said == nil {
-			l.said = map[string]int{}
+			l.said = map[string]failing{}
 		}
-		l.said[name] = exitCode(err)
-		l.complain(err, r)
+		now := failing{exitCode(err), r.Version, was.times + 1}
+		l.said[name] = now
+		if !failed || now.code != was.code || name == commandStage && now.isNews(was) {
+			l.complain(name, err, r)
+		}
 	}
 }
 
-func (l *syncLog) complain(err error, r follow.Round) {
+// over says whether a stage without an error was come to.
+func over(name string, r follow.Round) bool {
+	if name == commandStage {
+		return !r.Due
+	}
+	return r.Check == nil
+}
+
+// isNews says whether a command that failed before is to be named again.
+func (f failing) isNews(was failing) bool {
+	return !f.version.Equal(was.version) || f.times%remindEvery == 0
+}
+
+func (l *syncLog) complain(name string, err error, r follow.Round) {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
-	note(l.cmd, "%s; %s; trying again in %s", text, l.state(r.Version), max(r.Wait.Round(time.Second), time.Second))
+	if times := l.said[name].times; name == commandStage && times > 1 {
+		text += fmt.Sprintf(", %d times in a row", times)
+	}
+	note(l.cmd, "%s; %s; trying again in %s", text, l.state(name, r.Version), max(r.Wait.Round(time.Second), time.Second))
 	var h hinter
 	if errors.As(err, &h) && h.Hint() != "" {
 		note(l.cmd, "hint: %s", h.Hint())
@@ -155,9 +192,12 @@ func (l *syncLog) complain(err error, r follow.Round) {
 }
 
 // state says what the directory holds.
-func (l *syncLog) state(v follow.Version) string {
-	if len(v) == 0 {
+func (l *syncLog) state(stage string, v follow.Version) string {
+	switch {
+	case len(v) == 0:
 		return l.dir + " holds no complete version"
+	case stage == commandStage:
+		return l.dir + " has the new version " + v.Digests()
 	}
 	return l.dir + " stays at " + v.Digests()
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -41,7 +42,8 @@ func (a *app) newVerifyCommand() *cobra.Command {
 		Short: "Read every byte in the local store again",
 		Long: `Hash the blobs of the given artifacts, or all blobs in the local store, and
 compare them with their digests. A damaged blob is set aside, so that the next
-pull or build brings it back. Exit code 5 says that there was one.`,
+pull or build brings it back. Exit code 5 says that there was one, or that one
+is missing.`,
 		Example: `  tare verify
   tare verify registry.example.com/team/qwen3-0.6b:v1 --format json`,
 		ValidArgsFunction: a.completeRefs,
@@ -79,9 +81,43 @@ func (a *app) runVerify(cmd *cobra.Command, o verifyOptions, args []string) erro
 	if err := o.format.print(cmd, v, func(w io.Writer) { printVerified(w, v) }); err != nil || len(v.Bad) == 0 {
 		return err
 	}
-	return withHint(fmt.Errorf("%s: %w", plural(len(v.Bad), "bad blob"), blob.ErrMismatch),
-		"tare pull, or tare build from the same files, brings them back")
+	return withHint(newBadBlobs(result.Bad), "tare pull, or tare build from the same files, brings them back")
 }
+
+// badBlobs is the error of a store whose content is not what it should be, be it
+// damaged or gone.
+type badBlobs struct{ damaged, missing int }
+
+func newBadBlobs(all []storage.BadBlob) *badBlobs {
+	e := &badBlobs{}
+	for _, b := range all {
+		if strings.HasPrefix(b.Problem, problemMissing) {
+			e.missing++
+		} else {
+			e.damaged++
+		}
+	}
+	return e
+}
+
+// Error implements error.
+func (e *badBlobs) Error() string {
+	missing := plural(e.missing, "blob") + " missing"
+	damaged := fmt.Sprintf("%s: %s", plural(e.damaged, "bad blob"), blob.ErrMismatch)
+	switch {
+	case e.missing == 0:
+		return damaged
+	case e.damaged == 0:
+		return missing
+	}
+	return missing + ", " + damaged
+}
+
+// Unwrap is [blob.ErrMismatch] in either case: a script has one code to look for.
+func (e *badBlobs) Unwrap() error { return blob.ErrMismatch }
+
+// problemMissing is how package storage, too, begins to tell of a blob that is gone.
+const problemMissing = "missing"
 
 func (a *app) verify(cmd *cobra.Command, store *view, c *contents, o verifyOptions) (result storage.Verified, err error) {
 	reporter := a.reporter(cmd)
@@ -164,7 +200,7 @@ func (c *contents) missing(store *view, known []storage.BadBlob) []storage.BadBl
 		}
 		src, err := store.Open(desc)
 		if err != nil {
-			bad = append(bad, storage.BadBlob{Digest: desc.Digest, Problem: "missing, or was set aside"})
+			bad = append(bad, storage.BadBlob{Digest: desc.Digest, Problem: problemMissing + ", or was set aside"})
 			continue
 		}
 		src.Close()

@@ -115,8 +115,16 @@ type Result struct {
 	Unchanged int    // those of them that were there with the same content
 	Removed   int    // files of an earlier version that are gone
 	Bytes     int64  // the size of all files
-	Moved     int64  // bytes of layers that had to be read or fetched
 	Release   string // what current points to, with Options.Atomic
+	Beside    int    // files of runs without it, which stay in the destination too
+
+	// Written is bytes of layers that files were written from. Together with what
+	// did not have to be written that is all of them: those that moved in this
+	// run, in earlier ones that it went on from, and that were on this machine.
+	// A Source with a method IsLocal(digest.Digest) bool says which of its blobs
+	// were; without one none are.
+	Written                 int64
+	Moved, Resumed, Skipped int64
 }
 
 // ConflictError lists files that an extraction would have to replace.

@@ -86,6 +86,7 @@ const unknownHost = "unknown"
 // inventory describes what is there now.
 func (x *extraction) inventory(models []Model) ([]installed, *Result, error) {
 	r := &Result{Removed: x.removed}
+	x.tally.into(r)
 	now := make([]installed, len(models))
 	for i := range models {
 		m := &models[i]
@@ -110,7 +111,8 @@ func (x *extraction) inventory(models []Model) ([]installed, *Result, error) {
 // count adds what a job brought.
 func (x *extraction) count(j *job, now *installed, r *Result, seen map[string]bool) error {
 	if !j.done() && !j.reused {
-		r.Moved += j.bytes()
+		local := j.local()
+		r.Written, r.Moved, r.Skipped = add(r.Written, j.bytes()), r.Moved-local, r.Skipped+local
 	}
 	l := layerFiles{Digest: j.layer.Digest, As: as(j.layer), Kind: j.layer.Kind.String(), Name: j.layer.Name, Whole: j.single() || j.layers == nil && x.o.Filter.All()}
 	note := func(was record) error {

@@ -396,7 +396,7 @@ func (x *extraction) reserve() error {
 	if need == 0 || err != nil || free >= need {
 		return nil // what cannot be told will show
 	}
-	return &fullError{x.dir, need, free, largest}
+	return &fullError{x.dir, need, most, free, largest}
 }
 
 // needs is how much of the disk the files of a job take, as far as the manifest
@@ -419,15 +419,31 @@ func (x *extraction) received(j *job) int64 {
 
 // fullError says that a disk is too small.
 type fullError struct {
-	dir        string
-	need, free int64
-	largest    string // of what is needed
+	dir              string
+	need, most, free int64
+	largest          string // of what is needed, most bytes
 }
 
 // Error implements error.
 func (e *fullError) Error() string {
-	const mib = 1 << 20
-	return fmt.Sprintf("%s: %.1f MiB needed, most of it for %s, %.1f MiB free: %s", e.dir, float64(e.need)/mib, e.largest, float64(e.free)/mib, disk.ErrFull)
+	where := "the largest is "
+	if e.most > e.need/2 {
+		where = "most of it for "
+	}
+	return fmt.Sprintf("%s: %s needed, %s%s, %s free: %s", e.dir, size(e.need), where, e.largest, size(e.free), disk.ErrFull)
+}
+
+// size writes a number of bytes for people.
+func size(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	case n < 1<<30:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
 // Unwrap is [disk.ErrFull].

@@ -89,7 +89,7 @@ func (x *extraction) runAtomic(ctx context.Context, models []Model) (*Result, er
 	if err := x.point(); err != nil {
 		return nil, fmt.Errorf("destination %s: %w", x.dir, err)
 	}
-	r.Release = x.release.base()
+	r.Release, r.Beside = x.release.base(), x.beside()
 	return r, x.prune(r)
 }
 
@@ -105,6 +105,44 @@ func (x *extraction) checkCurrent() error {
 		return &currentError{x.dir}
 	}
 	return nil
+}
+
+// checkPlain refuses to put files beside a release that a server reads, which
+// would stay what it is.
+func (x *extraction) checkPlain() error {
+	if name := currentRelease(x.root); name != "" && x.state.release(name) != nil {
+		return &AtomicError{x.dir}
+	}
+	return nil
+}
+
+// AtomicError says that a destination was written with Options.Atomic, and is
+// now to be written without.
+type AtomicError struct{ Dir string }
+
+// Error implements error.
+func (e *AtomicError) Error() string {
+	return fmt.Sprintf("%s was written with --atomic: %[1]s/%s would stay at what it is", e.Dir, currentName)
+}
+
+// Hint says what to do about it.
+func (e *AtomicError) Hint() string { return "add --atomic, or name another directory" }
+
+// beside counts the files of runs without Options.Atomic that are still there.
+func (x *extraction) beside() int {
+	plain := x.state.release("")
+	if plain == nil {
+		return 0
+	}
+	there := make(map[string]bool) // several models may count on one file
+	for i := range plain.Models {
+		for _, f := range plain.Models[i].files {
+			if _, err := x.root.Lstat(f.Path); err == nil {
+				there[f.Path] = true
+			}
+		}
+	}
+	return len(there)
 }
 
 // currentError says that current is something else than a link to a release.

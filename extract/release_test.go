@@ -70,6 +70,48 @@ func wantReleases(t *testing.T, dir string, want ...*artifact) {
 	}
 }
 
+// TestPlainFilesBesideReleases would not be what current points to: they are
+// refused. The other way round they stay, and are counted.
+func TestPlainFilesBesideReleases(t *testing.T) {
+	t.Parallel()
+	v1, v2 := version("a", "1"), version("a", "2", "b", "2")
+	dir := t.TempDir()
+	asRelease(t, v1, dir)
+	for name, do := range map[string]func() error{
+		"extract": func() error {
+			_, err := extract.Extract(t.Context(), v2.models(), dir, options)
+			return err
+		},
+		"plan": func() error {
+			_, err := extract.Plan(v2.models(), dir, options)
+			return err
+		},
+	} {
+		if _, ok := errors.AsType[*extract.AtomicError](do()); !ok {
+			t.Errorf("%s was not refused", name)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "a")); err == nil {
+		t.Error("there is a file beside current")
+	}
+	wantCurrent(t, dir, map[string]string{"a": "1"})
+
+	dir = t.TempDir()
+	run(t, v2.models(), dir, options)
+	run(t, named(v2.models(), "another"), dir, options)
+	if r := asRelease(t, v1, dir); r.Beside != 2 {
+		t.Errorf("%d files beside the release, want 2", r.Beside)
+	}
+	for _, name := range []string{"a", "b"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := asRelease(t, v2, dir); r.Beside != 0 {
+		t.Errorf("%d files beside the release, want none", r.Beside)
+	}
+}
+
 func TestReleases(t *testing.T) {
 	t.Parallel()
 	v1, v2 := version("a", "1", "same", "x"), version("a", "2", "same", "x", "b/c", "2")

@@ -54,6 +54,7 @@ func (h *halves) Fill(ctx context.Context, desc ocispec.Descriptor, sink blob.Si
 	}
 	n, err := sink.WriteAt(data[start:end], int64(start))
 	h.written += int64(n)
+	report(int64(n), 0)
 	if err != nil {
 		return blob.Proof{}, err
 	}
@@ -106,10 +107,50 @@ func TestResumption(t *testing.T) {
 		}
 		wantNothing(t, dir)
 		src.cut = nil
-		run(t, models(&a.Artifact, src), dir, options)
+		r := run(t, models(&a.Artifact, src), dir, options)
+		wantMoves(t, name, r, totalOf(a)-src.resumed, src.resumed, 0)
+		wantMoves(t, name+", again", run(t, a.offline(), dir, options), 0, 0, totalOf(a))
 		wantTree(t, dir, map[string]string{"tar.bin": large("tar"), "raw.bin": large("raw"), "small": "small"})
 		if all := a.Layers[0].Size + a.Layers[1].Size; src.written != all || src.resumed == 0 {
 			t.Errorf("%s: %d bytes were written, %d resumed, want %d in all", name, src.written, src.resumed, all)
+		}
+	}
+}
+
+func totalOf(a *artifact) (n int64) {
+	for _, l := range a.Layers {
+		n += l.Size
+	}
+	return n
+}
+
+// wantMoves makes sure of where a result says that the bytes came from.
+func wantMoves(t *testing.T, what string, r *extract.Result, moved, resumed, skipped int64) {
+	t.Helper()
+	if r.Moved != moved || r.Resumed != resumed || r.Skipped != skipped {
+		t.Errorf("%s: moved %d, resumed %d, skipped %d; want %d, %d, %d", what, r.Moved, r.Resumed, r.Skipped, moved, resumed, skipped)
+	}
+}
+
+// partlyLocal has one of its blobs on this machine.
+type partlyLocal struct {
+	memory
+	here digest.Digest
+}
+
+func (p partlyLocal) IsLocal(d digest.Digest) bool { return d == p.here }
+
+// TestWhatIsLocalDoesNotMove though files are written from it.
+func TestWhatIsLocalDoesNotMove(t *testing.T) {
+	t.Parallel()
+	a := newArtifact()
+	a.file("a.bin", large("a"))
+	a.file("b.bin", "b")
+	a.bundle(modelpack.Code, header("x", "x"), header("y", "y"))
+	for _, l := range a.Layers {
+		r := run(t, models(&a.Artifact, partlyLocal{a.memory, l.Digest}), t.TempDir(), options)
+		if wantMoves(t, l.Path, r, totalOf(a)-l.Size, 0, l.Size); r.Written != totalOf(a) {
+			t.Errorf("%s: %d bytes written, want %d", l.Path, r.Written, totalOf(a))
 		}
 	}
 }

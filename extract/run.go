@@ -46,6 +46,7 @@ type extraction struct {
 	real     map[string]bool // directories that are no links
 	removed  int
 	moved    bool // something got or lost its name
+	tally    *tally
 
 	buffers sync.Pool // of *[copyBuffer]byte
 }
@@ -54,7 +55,9 @@ type extraction struct {
 const copyBuffer = 1 << 20
 
 func newExtraction(d *destination, o Options) *extraction {
-	x := &extraction{destination: d, o: o, base: ".", kinds: make(map[string]int), real: make(map[string]bool), passed: make(map[string]bool), state: &state{Version: stateVersion}}
+	count := &tally{to: o.Observer}
+	o.Observer = count
+	x := &extraction{destination: d, o: o, tally: count, base: ".", kinds: make(map[string]int), real: make(map[string]bool), passed: make(map[string]bool), state: &state{Version: stateVersion}}
 	x.buffers.New = func() any { return new([copyBuffer]byte) }
 	return x
 }
@@ -65,6 +68,9 @@ func (x *extraction) run(ctx context.Context, models []Model) (r *Result, err er
 	}
 	if x.o.Atomic {
 		return x.runAtomic(ctx, models)
+	}
+	if err := x.checkPlain(); err != nil {
+		return nil, err
 	}
 	if old := x.state.release(""); old != nil {
 		x.release = *old
@@ -235,6 +241,8 @@ func (x *extraction) look(models []Model) error {
 	name := ""
 	if x.o.Atomic {
 		name = releaseName(models, x.o.Filter)
+	} else if err := x.checkPlain(); err != nil {
+		return err
 	}
 	x.release = release{Name: name}
 	if old := x.state.release(name); old != nil {

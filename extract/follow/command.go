@@ -62,7 +62,7 @@ func (c Command) Run(ctx context.Context, from, to Version) error {
 	case late.Err() != nil:
 		return fmt.Errorf("running %q: killed, it took too long to end: %w", c.Line, ctx.Err())
 	}
-	return fmt.Errorf("running %q: %w", c.Line, err)
+	return fmt.Errorf("the command failed (%w)", err)
 }
 
 // late ends some time after ctx does.

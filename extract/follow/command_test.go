@@ -38,8 +38,8 @@ func TestCommandKnowsTheChange(t *testing.T) {
 
 func TestCommandFails(t *testing.T) {
 	for line, want := range map[string]string{
-		"exit 3":         `running "exit 3": exit status 3`,
-		"kill -TERM $$":  `running "kill -TERM $$": signal: terminated`,
+		"exit 3":         "the command failed (exit status 3)",
+		"kill -TERM $$":  "the command failed (signal: terminated)",
 		"no-such-thing!": "exit status 127",
 	} {
 		if err := (Command{Line: line, Output: io.Discard}).Run(t.Context(), nil, version(1)); err == nil || !strings.Contains(err.Error(), want) {

@@ -148,7 +148,11 @@ type Result struct {
 	Files   int   // that the version has
 	Changed int   // files that were written or removed
 	Size    int64 // of all files
-	Moved   int64 // what was read or fetched for it
+	Written int64 // what files were written from
+
+	// Moved is what came in this run, Resumed in an earlier one that was cut off,
+	// Skipped what was there already.
+	Moved, Resumed, Skipped int64
 }
 
 // Change is a version that came into its place. From and To are the same where
@@ -167,6 +171,7 @@ type Round struct {
 	Check    error     // the source did not answer
 	Apply    error     // the target is not what it should be, or Ready failed
 	OnChange error     // OnChange failed
+	Due      bool      // OnChange has yet to be told of Version, or of one to come
 	Wait     time.Duration
 }
 

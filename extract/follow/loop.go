@@ -120,7 +120,7 @@ func (f *follower) round(ctx context.Context) Round {
 	} else if f.seen && len(f.announced) > 0 { // what was ready is damaged, and could not be restored
 		r.Apply = errors.Join(r.Apply, f.withdraw())
 	}
-	r.Version = f.held
+	r.Version, r.Due = f.held, f.due
 	return r
 }
 

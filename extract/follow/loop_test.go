@@ -48,7 +48,7 @@ func TestTheTargetFollowsTheTag(t *testing.T) {
 		if w.checks != 4 || w.applies != 3 || len(w.rounds) != 4 {
 			t.Errorf("%d checks, %d applies, %d rounds", w.checks, w.applies, len(w.rounds))
 		}
-		if c := w.changes[0]; c.Result != (Result{2, 1, 100, 50}) {
+		if c := w.changes[0]; c.Result != (Result{Files: 2, Changed: 1, Size: 100, Moved: 50}) {
 			t.Errorf("%+v", c)
 		}
 	})
@@ -267,6 +267,9 @@ func TestACommandThatFails(t *testing.T) {
 		w.tag, w.commandErr = version(2), errCommand
 		w.pass(DefaultInterval)
 		w.check(t, "failed", "ready 1", "changed 1→2", "ready 2", "command 1→2")
+		if r := w.rounds[len(w.rounds)-1]; !r.Due {
+			t.Errorf("%+v: nothing is due", r)
+		}
 		w.sourceErr = errOutage
 		w.pass(firstRetry)
 		w.check(t, "failed again, in an outage", "command 1→2")
@@ -279,6 +282,9 @@ func TestACommandThatFails(t *testing.T) {
 		w.pass(DefaultInterval)
 		w.check(t, "done")
 		w.mustStop(t, stop)
+		if r := w.rounds[len(w.rounds)-1]; r.Due {
+			t.Errorf("%+v: still due", r)
+		}
 		if r := w.rounds[1]; !errors.Is(r.OnChange, errCommand) || r.Apply != nil {
 			t.Errorf("%+v", r)
 		}

@@ -52,6 +52,7 @@ type extractOptions struct {
 	pull   string
 	dryRun bool
 	format formatFlag
+	pulled progress.Status // by the same command, into the store
 }
 
 // writeFlags say how files are written.
@@ -238,7 +239,8 @@ func (a *app) extractTo(cmd *cobra.Command, o extractOptions, targets []target, 
 	noteBeside(cmd, dir, result)
 	v.Release, v.Files, v.Unchanged, v.Removed = result.Release, result.Files, result.Unchanged, result.Removed
 	v.Size, v.Written = result.Bytes, result.Written
-	v.Moved, v.Resumed, v.Skipped = result.Moved, result.Resumed, result.Skipped
+	v.Moved, v.Resumed = result.Moved+o.pulled.Safe, result.Resumed+o.pulled.Resumed
+	v.Skipped = max(0, result.Skipped-o.pulled.Safe-o.pulled.Resumed)
 	return printExtracted(cmd, o.format, v)
 }
 

@@ -187,7 +187,7 @@ func (h *health) metrics() []metric {
 		counter("tare_sync_changes_total", "Versions that came into the directory, repairs included.", h.changes),
 		counter("tare_sync_apply_failures_total", "Times that the directory could not be brought to a version.", h.applyFailures),
 		counter("tare_sync_on_change_failures_total", "Times that the command after a change failed.", h.commandFailures),
-		counter("tare_sync_bytes_moved_total", "Bytes of layers that were read or fetched.", h.moved),
+		counter("tare_sync_bytes_moved_total", "Bytes of layers that were fetched.", h.moved),
 		gauge("tare_sync_last_check_timestamp_seconds", "When the registry was asked, 0 for never.", seconds(h.lastCheck)),
 		gauge("tare_sync_last_success_timestamp_seconds", "When all was well, 0 for never.", seconds(h.lastGood)),
 		gauge("tare_sync_last_change_timestamp_seconds", "When the directory changed, 0 for never.", seconds(h.lastMoved)),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tareml/tare/progress"
 	"github.com/tareml/tare/registry"
 	"github.com/tareml/tare/storage"
 )
@@ -70,7 +71,7 @@ func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
 		return err
 	}
 	if o.fromRemote {
-		return a.extractPulled(cmd, o, ref, pullAlways)
+		return a.extractPulled(cmd, o, ref, pullAlways, progress.Status{})
 	}
 	store, err := a.store()
 	if err != nil {
@@ -93,7 +94,7 @@ func (a *app) runPull(cmd *cobra.Command, o pullOptions, name string) error {
 		return resumable(err, "what came so far is kept: the same command goes on from there")
 	}
 	if o.extractDir != "" {
-		return a.extractPulled(cmd, o, ref.WithDigest(art.desc.Digest), pullNever)
+		return a.extractPulled(cmd, o, ref.WithDigest(art.desc.Digest), pullNever, reporter.Status())
 	}
 	return printTransferred(cmd, o.format, "pulled", ref, art, reporter.Status())
 }
@@ -113,8 +114,8 @@ func (o *pullOptions) check() error {
 }
 
 // extractPulled puts the files into a directory.
-func (a *app) extractPulled(cmd *cobra.Command, o pullOptions, ref registry.Reference, policy string) error {
-	e := extractOptions{placeFlags: placeFlags{transferFlags: o.transferFlags}, pull: policy, format: o.format}
+func (a *app) extractPulled(cmd *cobra.Command, o pullOptions, ref registry.Reference, policy string, pulled progress.Status) error {
+	e := extractOptions{placeFlags: placeFlags{transferFlags: o.transferFlags}, pull: policy, format: o.format, pulled: pulled}
 	e.mtime, e.typed, e.kept = mtimeNow, never, never
 	return a.extractTo(cmd, e, []target{{ref: ref}}, o.extractDir)
 }

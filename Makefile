@@ -1,6 +1,7 @@
 # make          bin/tare, one static binary
 # make demo     the main job from end to end, on a small model
 # make test     everything that must hold
+# make race     the same, all of it with the race detector
 # make interop  other tools read what we write
 # make bench    how fast, beside the least that it could take
 # make soak     long loops of kills and crowds
@@ -18,7 +19,7 @@ export GOFLAGS     := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo test interop real-models bench soak vet staticcheck cross fmt clean
+.PHONY: build install demo test race interop real-models bench soak vet staticcheck cross fmt clean
 
 build: bin/tare
 
@@ -32,7 +33,15 @@ install: bin/tare
 demo: bin/tare
 	@$(GO) run ./internal/demo bin/tare testdata/model
 
+# Packages that start no goroutine of their own, and the scripts, which run commands
+# whose packages are tested by themselves: the race detector makes them slow for little.
+CALM = . ./cmd/template ./internal/families ./modelfile ./modelpack ./weights
+
 test: vet staticcheck bin/distribution
+	CGO_ENABLED=1 $(GO) test -race -vet=off $$($(GO) list ./... | grep -vxF "$$($(GO) list $(CALM))")
+	$(GO) test -vet=off $(CALM)
+
+race: bin/distribution
 	CGO_ENABLED=1 $(GO) test -race -vet=off ./...
 
 # a registry for tests, built again when another version is pinned

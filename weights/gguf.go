@@ -85,12 +85,6 @@ func (g *GGUF) Int(key string) int64 {
 	return v
 }
 
-// Bool is a value of the metadata, or false if it is not there.
-func (g *GGUF) Bool(key string) bool {
-	v, _ := g.values[key].(bool)
-	return v
-}
-
 // ReadGGUF reads the header of a GGUF file of version 1 to 3, of either byte
 // order, and calls each for every tensor. Shapes are turned to have the slowest
 // dimension first. Tensors that go beyond the end of the file are errors. A nil

@@ -51,10 +51,10 @@ func checkGGUF(t *testing.T, g *weights.GGUF) {
 	all, used := g.Experts()
 	no, count, tensors := g.Split()
 	got := []any{g.Architecture(), g.FileType, g.MainType, g.ContextLength(), all, used, no, count, tensors, g.Tensors, g.ChatTemplate(),
-		g.String("general.license"), g.Strings("general.languages"), g.BaseModels(), g.Int("general.odd"), g.Int("general.long"), g.Bool("general.flag"), g.Int("general.big")}
+		g.String("general.license"), g.Strings("general.languages"), g.BaseModels(), g.Int("general.odd"), g.Int("general.long"), g.Int("general.big")}
 	want := []any{"qwen3", "Q4_K_M", weights.DType("Q4_K"), int64(40960), int64(128), int64(8), int64(0), int64(2), int64(310), 3,
 		"{% for m in messages %}", "apache-2.0", []string{"en", "zh"},
-		[]weights.BaseModel{{Name: "Qwen3 0.6B Base", RepoURL: "https://example.org/base"}}, int64(-2), int64(-3), true, int64(1<<63 - 1)}
+		[]weights.BaseModel{{Name: "Qwen3 0.6B Base", RepoURL: "https://example.org/base"}}, int64(-2), int64(-3), int64(1<<63 - 1)}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

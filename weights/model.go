@@ -70,9 +70,6 @@ type Share struct {
 	Part   float64 // of all, up to 1
 }
 
-// Shares are the types of the parameters, the one with most of them first.
-func (s Summary) Shares() []Share { return Shares(s.ByDType) }
-
 // Shares sorts parameters by type, the one with most of them first.
 func Shares(byDType map[DType]int64) []Share {
 	var all []Share

@@ -186,7 +186,7 @@ func TestModelManyModules(t *testing.T) {
 }
 
 func TestShares(t *testing.T) {
-	s := add(weights.Options{}, tensor("a", bf16, 30), tensor("b", f32, 10), tensor("c", f8, 0)).Shares()
+	s := weights.Shares(add(weights.Options{}, tensor("a", bf16, 30), tensor("b", f32, 10), tensor("c", f8, 0)).ByDType)
 	want := []weights.Share{{DType: bf16, Params: 30, Part: 0.75}, {DType: f32, Params: 10, Part: 0.25}}
 	if !slices.Equal(s, want) {
 		t.Errorf("got %v", s)

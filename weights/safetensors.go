@@ -20,9 +20,6 @@ type SafetensorsHeader struct {
 	Bytes int64
 }
 
-// MLX says whether Apple's MLX wrote the file.
-func (h *SafetensorsHeader) MLX() bool { return h.Metadata["format"] == "mlx" }
-
 // ReadSafetensors reads the header of a safetensors file and calls each for every
 // tensor, in the order of the header. Tensors that overlap, that go beyond the
 // end of the file, whose size is not that of their shape or whose name comes twice

@@ -45,7 +45,7 @@ func TestReadSafetensors(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if h.Tensors != 5 || h.Bytes != 30+4+7+8 || !h.MLX() || h.Metadata["note"] != "\"\u00e9\n\U0001f600" {
+	if h.Tensors != 5 || h.Bytes != 30+4+7+8 || h.Metadata["format"] != "mlx" || h.Metadata["note"] != "\"\u00e9\n\U0001f600" {
 		t.Errorf("got header %+v", h)
 	}
 }
